@@ -1,0 +1,554 @@
+//! Who is asking, and the proof that they may.
+//!
+//! [`authenticate`] turns a presented secret into a [`Viewer`]; [`authorize`] asks the rules and, when they allow it,
+//! makes the one value that use cases accept: [`Authorized`]. Both read the database on every call: a token that was
+//! revoked, a role that was taken away or a block bites on the very next request, in every process.
+
+use std::marker::PhantomData;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use portcullis_rules::access::{
+    Act, Action, Caller, CallerKind, Denial, Facts, Known, ResourceFacts, Role, ScopeSet, decide, on,
+};
+use portcullis_rules::id::{NamespaceId, ProjectId, TokenId, UserId};
+use portcullis_rules::names::IdOrPath;
+use portcullis_rules::secret::TokenSecret;
+use portcullis_rules::token::State;
+use portcullis_store::access_tokens::Holder;
+use portcullis_store::audience::Audience;
+use portcullis_store::db::{self, Tx};
+use portcullis_store::namespaces::Namespace;
+use portcullis_store::projects::ProjectFacts;
+use portcullis_store::users::UserKind;
+use portcullis_store::{access_tokens, namespaces, projects, users};
+
+use crate::Error;
+use crate::forge::Forge;
+use crate::metrics::TokenCheck;
+
+/// Where a request came from, for logs and the audit log.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// The client's address.
+    pub address: Option<IpAddr>,
+    /// The id that this request has in the log.
+    pub request_id: Arc<str>,
+}
+
+/// The user behind a credential, and the credential itself.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The user.
+    pub user: UserId,
+    /// The user's name in addresses.
+    pub username: String,
+    /// The user's name for people.
+    pub name: String,
+    /// Whether it is a bot.
+    pub bot: bool,
+    /// The credential.
+    pub token: TokenId,
+    /// The project of a project access token.
+    pub project: Option<ProjectId>,
+    /// The administrator who acts as this user, if one does.
+    pub impersonator: Option<UserId>,
+}
+
+/// Whoever is asking: somebody known, or nobody.
+#[derive(Clone, Debug)]
+pub struct Viewer {
+    caller: Caller,
+    identity: Option<Identity>,
+    origin: Origin,
+    /// Why the system itself acts, when it does.
+    system: Option<&'static str>,
+}
+
+impl Viewer {
+    /// Returns a visitor without a credential.
+    pub fn anonymous(origin: Origin) -> Viewer {
+        Viewer { caller: Caller::Anonymous, identity: None, origin, system: None }
+    }
+
+    /// Returns the user behind the credential, if one was presented.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
+    /// Returns where the request came from.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Returns what the presented credential was given.
+    pub fn scopes(&self) -> ScopeSet {
+        match self.caller {
+            Caller::Anonymous => ScopeSet::empty(),
+            Caller::Known(known) => known.scopes,
+        }
+    }
+
+    /// Returns whether this is an administrator of the instance.
+    pub fn is_administrator(&self) -> bool {
+        matches!(self.caller, Caller::Known(known) if known.administrator)
+    }
+
+    /// Returns whether this is an external user.
+    pub fn is_external(&self) -> bool {
+        matches!(self.caller, Caller::Known(known) if known.external)
+    }
+
+    /// Returns what the rules know of this viewer.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Returns for whom lists are made.
+    pub(crate) fn audience(&self) -> Audience {
+        match (&self.caller, &self.identity) {
+            (Caller::Known(known), Some(identity)) => match (known.kind, identity.project) {
+                (CallerKind::Bot, Some(project)) => Audience::Bot(identity.user, project),
+                (CallerKind::Bot, None) => Audience::Public,
+                (CallerKind::Person, _) if known.administrator => Audience::Everything,
+                (CallerKind::Person, _) => Audience::Person { user: identity.user, external: known.external },
+            },
+            _ => Audience::Public,
+        }
+    }
+
+    /// Returns why the system acts, when no user does.
+    pub(crate) fn system_reason(&self) -> Option<&'static str> {
+        self.system
+    }
+
+    fn known(holder: Holder, origin: Origin) -> Viewer {
+        let bot = holder.kind == UserKind::ProjectBot;
+        Viewer {
+            caller: Caller::Known(Known {
+                kind: if bot { CallerKind::Bot } else { CallerKind::Person },
+                administrator: holder.administrator && !bot,
+                external: holder.external || bot,
+                scopes: holder.scopes,
+            }),
+            identity: Some(Identity {
+                user: holder.user,
+                username: holder.username,
+                name: holder.name,
+                bot,
+                token: holder.token,
+                project: holder.project,
+                impersonator: None,
+            }),
+            origin,
+            system: None,
+        }
+    }
+}
+
+/// Why a presented credential was not accepted.
+#[derive(Debug)]
+pub enum Unauthenticated {
+    /// No token has this secret, or its kind is switched off.
+    Unknown,
+    /// Its date has come.
+    Expired,
+    /// It was revoked.
+    Revoked,
+    /// Its user is blocked.
+    Blocked,
+    /// Too many failures came from this address; try again after this many seconds.
+    Throttled(u64),
+    /// The database could not be asked.
+    Internal(Error),
+}
+
+/// What a credential is about to be used for, where that changes what its death means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To rotate a token: doing that with a revoked one means its secret has leaked, and ends its family.
+    Rotation,
+    /// Anything else.
+    Other,
+}
+
+/// Returns who holds `secret` now.
+///
+/// # Errors
+/// Why it is not accepted.
+pub async fn authenticate(
+    forge: &Forge,
+    secret: &str,
+    purpose: Purpose,
+    origin: Origin,
+) -> Result<Viewer, Unauthenticated> {
+    if let Some(seconds) = forge.throttle().is_over(origin.address, forge.now()) {
+        forge.metrics().token_check(TokenCheck::Throttled);
+        return Err(Unauthenticated::Throttled(seconds));
+    }
+    let answer = check(forge, secret, origin.clone()).await;
+    match &answer {
+        Ok(_) => {
+            forge.metrics().token_check(TokenCheck::Accepted);
+            forge.throttle().forget(origin.address);
+        }
+        Err((Unauthenticated::Internal(_), _)) => {}
+        Err(_) => {
+            forge.metrics().token_check(TokenCheck::Refused);
+            forge.throttle().note_failure(origin.address, forge.now());
+        }
+    }
+    match answer {
+        Ok(viewer) => Ok(viewer),
+        Err((Unauthenticated::Revoked, Some(token))) if purpose == Purpose::Rotation => {
+            crate::tokens::end_family(forge, token, &origin).await.map_err(Unauthenticated::Internal)?;
+            Err(Unauthenticated::Revoked)
+        }
+        Err((refusal, _)) => Err(refusal),
+    }
+}
+
+async fn check(
+    forge: &Forge,
+    secret: &str,
+    origin: Origin,
+) -> Result<Viewer, (Unauthenticated, Option<TokenId>)> {
+    let internal = |error: db::Error| (Unauthenticated::Internal(error.into()), None);
+    let Some(secret) = TokenSecret::parse(secret) else { return Err((Unauthenticated::Unknown, None)) };
+    let mut tx = forge.db().read().await.map_err(internal)?;
+    let holder = access_tokens::find_holder(&mut tx, &secret.digest()).await.map_err(internal)?;
+    drop(tx);
+    let Some(holder) = holder else { return Err((Unauthenticated::Unknown, None)) };
+    let token = holder.token;
+    still_valid(forge, &holder).map_err(|refusal| (refusal, Some(token)))?;
+    forge.last_use().note(token, holder.last_used_at, forge.now());
+    Ok(Viewer::known(holder, origin))
+}
+
+fn still_valid(forge: &Forge, holder: &Holder) -> Result<(), Unauthenticated> {
+    match holder.lifetime.state(forge.now()) {
+        State::Expired => return Err(Unauthenticated::Expired),
+        State::Revoked => return Err(Unauthenticated::Revoked),
+        State::Active => {}
+    }
+    if holder.kind == UserKind::Ghost {
+        // A token of a deleted user that was somehow neither revoked nor expired opens nothing.
+        return Err(Unauthenticated::Revoked);
+    }
+    if holder.project.is_some() && !forge.settings().project_access_tokens {
+        return Err(Unauthenticated::Unknown);
+    }
+    if holder.blocked {
+        return Err(Unauthenticated::Blocked);
+    }
+    Ok(())
+}
+
+/// Makes `viewer`, an administrator whose token may, act as another user.
+///
+/// # Errors
+/// [`Error::Forbidden`] unless it may; [`Error::NotFound`] when there is no such user.
+pub async fn act_as(forge: &Forge, viewer: Viewer, username_or_id: &str) -> Result<Viewer, Error> {
+    let (Caller::Known(known), Some(identity)) = (viewer.caller, viewer.identity.clone()) else {
+        return Err(Error::Unauthorized);
+    };
+    if !known.administrator {
+        return Err(Error::Forbidden("Must be admin to use sudo".to_owned()));
+    }
+    if !known.scopes.contains(ScopeSet::SUDO) {
+        return Err(Error::Refused(Denial::MissingScope(ScopeSet::SUDO)));
+    }
+    let mut tx = forge.db().read().await?;
+    let user = match username_or_id.parse::<i64>() {
+        Ok(id) => users::find(&mut tx, UserId(id)).await?,
+        Err(_) => users::find_by_username(&mut tx, username_or_id).await?,
+    };
+    let user = user.filter(|user| user.kind == UserKind::Person).ok_or(Error::NotFound("User"))?;
+    if user.blocked {
+        return Err(Error::Forbidden("The user is blocked".to_owned()));
+    }
+    Ok(Viewer {
+        caller: Caller::Known(Known {
+            kind: CallerKind::Person,
+            administrator: user.administrator,
+            external: user.external,
+            scopes: known.scopes,
+        }),
+        identity: Some(Identity {
+            user: user.id,
+            username: user.username,
+            name: user.name,
+            impersonator: Some(identity.user),
+            ..identity
+        }),
+        origin: viewer.origin,
+        system: None,
+    })
+}
+
+/// A kind of place that actions are about: how its facts are found for a viewer.
+pub trait Place: Send + Sync + 'static {
+    /// How it is referred to from outside.
+    type Reference: Send;
+    /// What is known of it once it was found.
+    type Found: Clone + std::fmt::Debug + Send + Sync;
+
+    /// Finds it, or `None` when there is none.
+    fn find(
+        tx: &mut Tx,
+        reference: &Self::Reference,
+        user: Option<&Identity>,
+        now: i64,
+    ) -> impl Future<Output = Result<Option<Self::Found>, db::Error>> + Send;
+
+    /// Returns how it is referred to when it is looked up again.
+    fn again(found: &Self::Found) -> Self::Reference;
+
+    /// Returns what the rules need to know.
+    fn facts(found: Option<&Self::Found>) -> Facts;
+
+    /// Returns the viewer's role on it.
+    fn role(found: &Self::Found) -> Option<Role>;
+}
+
+impl Place for on::Instance {
+    type Reference = ();
+    type Found = ();
+
+    async fn find(_: &mut Tx, (): &(), _: Option<&Identity>, _: i64) -> Result<Option<()>, db::Error> {
+        Ok(Some(()))
+    }
+
+    fn again((): &()) {}
+
+    fn facts(_: Option<&()>) -> Facts {
+        Facts::Instance
+    }
+
+    fn role((): &()) -> Option<Role> {
+        None
+    }
+}
+
+impl Place for on::Project {
+    type Reference = Option<IdOrPath>;
+    type Found = ProjectFacts;
+
+    async fn find(
+        tx: &mut Tx,
+        reference: &Option<IdOrPath>,
+        user: Option<&Identity>,
+        now: i64,
+    ) -> Result<Option<ProjectFacts>, db::Error> {
+        let Some(reference) = reference else { return Ok(None) };
+        let found = projects::find_facts(tx, reference, user.map(|identity| identity.user), now).await?;
+        Ok(found.map(|mut found| {
+            // A bot has one home. Should a membership elsewhere ever exist, it grants nothing.
+            if user.is_some_and(|identity| identity.bot && identity.project != Some(found.id)) {
+                (found.project_role, found.namespace_role, found.facts.role) = (None, None, None);
+            }
+            found
+        }))
+    }
+
+    fn again(found: &ProjectFacts) -> Option<IdOrPath> {
+        Some(IdOrPath::Id(found.id.0))
+    }
+
+    fn facts(found: Option<&ProjectFacts>) -> Facts {
+        Facts::Resource(found.map(|found| found.facts))
+    }
+
+    fn role(found: &ProjectFacts) -> Option<Role> {
+        found.facts.role
+    }
+}
+
+/// A namespace together with the viewer's role on it.
+#[derive(Clone, Debug)]
+pub struct NamespaceFacts {
+    /// The namespace.
+    pub namespace: Namespace,
+    /// The viewer's highest living role, inherited ones included.
+    pub role: Option<Role>,
+}
+
+impl Place for on::Namespace {
+    type Reference = Option<IdOrPath>;
+    type Found = NamespaceFacts;
+
+    async fn find(
+        tx: &mut Tx,
+        reference: &Option<IdOrPath>,
+        user: Option<&Identity>,
+        now: i64,
+    ) -> Result<Option<NamespaceFacts>, db::Error> {
+        let namespace = match reference {
+            None => None,
+            Some(IdOrPath::Id(id)) => namespaces::find(tx, NamespaceId(*id)).await?,
+            Some(IdOrPath::Path(path)) => namespaces::find_by_path(tx, path).await?,
+        };
+        let Some(namespace) = namespace else { return Ok(None) };
+        let role = match user {
+            Some(identity) if identity.bot => None,
+            Some(identity) if namespace.owner == Some(identity.user) => Some(Role::Owner),
+            Some(identity) => namespaces::find_role(tx, namespace.id, identity.user, now).await?,
+            None => None,
+        };
+        Ok(Some(NamespaceFacts { namespace, role }))
+    }
+
+    fn again(found: &NamespaceFacts) -> Option<IdOrPath> {
+        Some(IdOrPath::Id(found.namespace.id.0))
+    }
+
+    fn facts(found: Option<&NamespaceFacts>) -> Facts {
+        use portcullis_rules::access::FeatureAccess::Enabled;
+        Facts::Resource(found.map(|found| ResourceFacts {
+            visibility: found.namespace.visibility,
+            role: found.role,
+            archived: false,
+            repository: Enabled,
+            issues: Enabled,
+        }))
+    }
+
+    fn role(found: &NamespaceFacts) -> Option<Role> {
+        found.role
+    }
+}
+
+/// The proof that a viewer may do `A` at one place. Only [`authorize`] makes one.
+#[derive(Clone, Debug)]
+pub struct Authorized<A: Act>
+where
+    A::On: Place,
+{
+    viewer: Viewer,
+    place: <A::On as Place>::Found,
+    act: PhantomData<fn() -> A>,
+}
+
+/// A refusal: an answer, not an error.
+#[derive(Debug)]
+pub struct Refused {
+    /// What is missing.
+    pub denial: Denial,
+    /// What was asked for.
+    pub action: Action,
+    /// By whom.
+    pub viewer: Viewer,
+}
+
+/// Asks the rules whether `viewer` may do `A` at `reference`.
+///
+/// # Errors
+/// Only when the database could not be asked; a refusal is in the answer.
+pub async fn authorize<A: Act>(
+    forge: &Forge,
+    viewer: Viewer,
+    reference: <A::On as Place>::Reference,
+) -> Result<Result<Authorized<A>, Refused>, Error>
+where
+    A::On: Place,
+{
+    // What the rules refuse whatever the place is refused before anything is looked up.
+    let blind = decide(&viewer.caller, &Facts::Resource(None), A::ACTION);
+    if let Err(denial @ (Denial::SignInFirst | Denial::MissingScope(_))) = blind {
+        return Ok(Err(Refused { denial, action: A::ACTION, viewer }));
+    }
+    let mut tx = forge.db().read().await?;
+    let found = A::On::find(&mut tx, &reference, viewer.identity.as_ref(), forge.now()).await?;
+    drop(tx);
+    Ok(match (decide(&viewer.caller, &A::On::facts(found.as_ref()), A::ACTION), found) {
+        (Ok(()), Some(place)) => Ok(Authorized { viewer, place, act: PhantomData }),
+        (Ok(()), None) => Err(Refused { denial: Denial::NotVisible, action: A::ACTION, viewer }),
+        (Err(denial), _) => Err(Refused { denial, action: A::ACTION, viewer }),
+    })
+}
+
+impl<A: Act> Authorized<A>
+where
+    A::On: Place,
+{
+    /// Returns who was allowed.
+    pub fn viewer(&self) -> &Viewer {
+        &self.viewer
+    }
+
+    /// Returns the caller's role there; an administrator's is Owner everywhere.
+    pub fn role(&self) -> Option<Role> {
+        if self.viewer.is_administrator() { Some(Role::Owner) } else { A::On::role(&self.place) }
+    }
+
+    /// Returns where.
+    pub fn place(&self) -> &<A::On as Place>::Found {
+        &self.place
+    }
+
+    /// Returns the user who was allowed.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`] when it is an anonymous visitor, or the system.
+    pub fn identity(&self) -> Result<&Identity, Error> {
+        self.viewer.identity.as_ref().ok_or(Error::Unauthorized)
+    }
+
+    /// Asks for a further permission at the same place, from the same facts.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with what is missing.
+    pub fn also<B: Act<On = A::On>>(&self) -> Result<Authorized<B>, Error> {
+        decide(&self.viewer.caller, &A::On::facts(Some(&self.place)), B::ACTION)?;
+        Ok(Authorized { viewer: self.viewer.clone(), place: self.place.clone(), act: PhantomData })
+    }
+
+    /// Asks again inside the transaction that will act: is the credential alive, is the user not blocked, does the
+    /// role still suffice, *now*? Time has passed since the guard, and a body was waited for.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`] when the credential died; [`Error::Refused`] with what is missing.
+    pub(crate) async fn again(&self, forge: &Forge, tx: &mut Tx) -> Result<Authorized<A>, Error> {
+        let mut viewer = self.viewer.clone();
+        if let Some(identity) = &self.viewer.identity {
+            let holder = access_tokens::find_holder_by_id(tx, identity.token).await?.ok_or(Error::Unauthorized)?;
+            still_valid(forge, &holder).map_err(|_| Error::Unauthorized)?;
+            if identity.impersonator.is_none() {
+                viewer = Viewer::known(holder, self.viewer.origin.clone());
+            }
+        }
+        let reference = A::On::again(&self.place);
+        let found = A::On::find(tx, &reference, viewer.identity.as_ref(), forge.now()).await?;
+        decide(&viewer.caller, &A::On::facts(found.as_ref()), A::ACTION)?;
+        let place = found.ok_or(Error::Refused(Denial::NotVisible))?;
+        Ok(Authorized { viewer, place, act: PhantomData })
+    }
+}
+
+impl<A: Act<On = on::Project>> Authorized<A> {
+    /// Returns the project.
+    pub fn project(&self) -> ProjectId {
+        self.place.id
+    }
+}
+
+impl<A: Act<On = on::Namespace>> Authorized<A> {
+    /// Returns the namespace.
+    pub fn namespace(&self) -> &Namespace {
+        &self.place.namespace
+    }
+}
+
+impl<A: Act<On = on::Instance>> Authorized<A> {
+    /// Makes the proof for the system itself: the command line and start-up. The reason stands in the audit log.
+    pub fn by_system(reason: &'static str) -> Authorized<A> {
+        let caller = Caller::Known(Known {
+            kind: CallerKind::Person,
+            administrator: true,
+            external: false,
+            scopes: ScopeSet::all(),
+        });
+        let viewer = Viewer { caller, identity: None, origin: Origin::default(), system: Some(reason) };
+        Authorized { viewer, place: (), act: PhantomData }
+    }
+}

@@ -1,0 +1,311 @@
+//! The running forge: the one value that everything else is reached through.
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_git as git;
+use portcullis_rules::access::act;
+use portcullis_rules::id::UserId;
+use portcullis_rules::secret::TokenSecret;
+use portcullis_rules::token::LifetimePolicy;
+use portcullis_store::db::{self, Db, Target};
+use portcullis_store::users::{self, NewUser, UserKind};
+use portcullis_store::{jobs as job_table, migrate};
+use tokio::sync::Notify;
+
+use crate::access::Authorized;
+use crate::clock::Clock;
+use crate::keys::{SigningKey, write_private};
+use crate::last_use::LastUse;
+use crate::metrics::Metrics;
+use crate::people::{self, NewPersonRequest};
+use crate::random::Random;
+use crate::settings::Settings;
+use crate::throttle::Throttle;
+use crate::{Error, personal_tokens};
+
+/// The name of the file that holds the first administrator's password.
+pub const INITIAL_PASSWORD_FILE: &str = "initial_root_password";
+
+/// The name of the SQLite database in the data folder.
+pub const SQLITE_FILE: &str = "portcullis.sqlite3";
+
+/// Why the forge cannot run here. The text is one sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The data folder, or something in it, cannot be used.
+    #[error("{0}")]
+    Unusable(String),
+    /// The database cannot be used.
+    #[error("{0}")]
+    Database(#[from] db::Error),
+    /// Git cannot be used.
+    #[error("{0}")]
+    Git(#[from] git::Error),
+    /// The first users could not be made.
+    #[error("the first start failed: {0}")]
+    FirstStart(#[from] Error),
+}
+
+/// The running forge.
+pub struct Forge {
+    settings: Settings,
+    db: Db,
+    git: git::Engine,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    signing_key: SigningKey,
+    metrics: Metrics,
+    throttle: Throttle,
+    last_use: LastUse,
+    jobs_wake: Notify,
+    ghost: UserId,
+    first_start: bool,
+}
+
+impl std::fmt::Debug for Forge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Forge").field("data", &self.settings.data).finish_non_exhaustive()
+    }
+}
+
+impl Forge {
+    /// Opens the forge that `settings` describe, making what is missing: the data folder, the schema, the signing key,
+    /// the Ghost User and, in an empty database, the administrator `root`.
+    ///
+    /// `hook_program` is what Git runs as its hooks: the `portcullis` binary.
+    ///
+    /// # Errors
+    /// Why it cannot run here.
+    pub async fn open(
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        hook_program: PathBuf,
+    ) -> Result<Arc<Forge>, OpenError> {
+        let data = prepare_folder(&settings.data)?;
+        let target = match &settings.database_url {
+            Some(url) => Target::Postgres(url.clone()),
+            None => Target::Sqlite(data.join(SQLITE_FILE)),
+        };
+        let db = Db::open(&target).await?;
+        migrate::migrate(&db, clock.now()).await?;
+        let git = git::Engine::open(git_settings(&settings, &data, hook_program)).await?;
+        let signing_key = SigningKey::open(&data)?;
+        let ghost = ghost_user(&db, clock.now()).await?;
+        let mut forge = Forge {
+            throttle: Throttle::new(settings.max_failed_authentications_per_minute),
+            settings,
+            db,
+            git,
+            clock,
+            random,
+            signing_key,
+            metrics: Metrics::default(),
+            last_use: LastUse::default(),
+            jobs_wake: Notify::new(),
+            ghost,
+            first_start: false,
+        };
+        let mut tx = forge.db.read().await?;
+        let users = users::count(&mut tx).await?;
+        drop(tx);
+        if users == 0 {
+            forge.make_root(&data).await?;
+            forge.first_start = true;
+        }
+        Ok(Arc::new(forge))
+    }
+
+    /// Only brings the schema of the database up to date, and says what was done.
+    ///
+    /// # Errors
+    /// Why it could not.
+    pub async fn migrate_only(settings: &Settings, clock: &dyn Clock) -> Result<String, OpenError> {
+        let data = prepare_folder(&settings.data)?;
+        let target = match &settings.database_url {
+            Some(url) => Target::Postgres(url.clone()),
+            None => Target::Sqlite(data.join(SQLITE_FILE)),
+        };
+        let db = Db::open(&target).await?;
+        let migrated = migrate::migrate(&db, clock.now()).await?;
+        Ok(format!("{migrated:?}"))
+    }
+
+    async fn make_root(&self, data: &Path) -> Result<(), OpenError> {
+        let password = TokenSecret::generate("", |bytes| self.random.fill(bytes));
+        // The file comes first: should the process die in between, the next start makes both anew.
+        let path = data.join(INITIAL_PASSWORD_FILE);
+        write_private(&path, format!("{}\n", password.reveal()).as_bytes())
+            .map_err(|error| OpenError::Unusable(format!("{}: {error}", path.display())))?;
+        let access = Authorized::<act::AdministerUsers>::by_system("first start");
+        let request = NewPersonRequest {
+            username: "root".to_owned(),
+            name: Some("Administrator".to_owned()),
+            email: "root@localhost.localdomain".to_owned(),
+            password: Some(password.reveal().to_owned()),
+            administrator: true,
+            external: false,
+        };
+        match people::create(self, &access, request).await {
+            Ok(_) => Ok(()),
+            // Another process was first, which is just as well.
+            Err(Error::Invalid(_) | Error::Conflict(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Returns whether this start made the administrator `root`.
+    pub fn is_first_start(&self) -> bool {
+        self.first_start
+    }
+
+    /// Returns the settings in force.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Returns the time in Unix microseconds, UTC.
+    pub fn now(&self) -> i64 {
+        self.clock.now()
+    }
+
+    /// Returns the public half of the signing key.
+    pub fn public_key(&self) -> &[u8] {
+        self.signing_key.public()
+    }
+
+    /// Returns the counters.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Returns the metrics as text.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn render_metrics(&self) -> Result<String, Error> {
+        let mut tx = self.db.read().await?;
+        let waiting = job_table::waiting(&mut tx).await?;
+        Ok(self.metrics.render(&self.git.stats(), waiting))
+    }
+
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    /// Whatever keeps it from answering.
+    pub async fn ping(&self) -> Result<(), Error> {
+        Ok(self.db.ping().await?)
+    }
+
+    /// Returns the Ghost User.
+    pub fn ghost(&self) -> UserId {
+        self.ghost
+    }
+
+    /// Writes down which tokens were used lately.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn write_last_uses(&self) -> Result<usize, Error> {
+        personal_tokens::write_last_uses(self).await
+    }
+
+    pub(crate) fn db(&self) -> &Db {
+        &self.db
+    }
+
+    pub(crate) fn git(&self) -> &git::Engine {
+        &self.git
+    }
+
+    pub(crate) fn random(&self) -> &dyn Random {
+        &*self.random
+    }
+
+    pub(crate) fn throttle(&self) -> &Throttle {
+        &self.throttle
+    }
+
+    pub(crate) fn last_use(&self) -> &LastUse {
+        &self.last_use
+    }
+
+    pub(crate) fn jobs_wake(&self) -> &Notify {
+        &self.jobs_wake
+    }
+
+    pub(crate) fn lifetime_policy(&self) -> LifetimePolicy {
+        LifetimePolicy {
+            required: self.settings.require_token_expiry,
+            max_days: self.settings.max_token_lifetime_days,
+        }
+    }
+
+    /// Returns the host name that mail addresses of bots end with.
+    pub(crate) fn mail_host(&self) -> &str {
+        let url = self.settings.external_url.as_deref().unwrap_or("http://localhost");
+        let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+        host.split(['/', ':']).next().filter(|host| !host.is_empty()).unwrap_or("localhost")
+    }
+}
+
+fn prepare_folder(data: &Path) -> Result<PathBuf, OpenError> {
+    let unusable = |problem: std::io::Error| {
+        OpenError::Unusable(format!(
+            "the data folder {} cannot be used: {problem}; choose another with --data or PORTCULLIS_DATA",
+            data.display()
+        ))
+    };
+    if data.is_dir() {
+        let mut permissions = fs::metadata(data).map_err(unusable)?.permissions();
+        if permissions.mode() & 0o077 != 0 {
+            permissions.set_mode(0o700);
+            fs::set_permissions(data, permissions).map_err(unusable)?;
+        }
+    } else {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(unusable)?;
+    }
+    fs::canonicalize(data).map_err(unusable)
+}
+
+fn git_settings(settings: &Settings, data: &Path, hook_program: PathBuf) -> git::Settings {
+    let mut git = git::Settings::new(data.join("repositories"), hook_program);
+    git.git = settings.git_program.clone();
+    git.max_processes = settings.git_processes;
+    git.max_per_repository = settings.git_processes.div_ceil(2).max(2);
+    git.queue_length = settings.git_queue;
+    git.queue_wait = Duration::from_secs(u64::from(settings.git_queue_seconds));
+    git.max_push_bytes = settings.max_push_bytes;
+    git.message_prefix = settings.git_message_prefix.clone();
+    git
+}
+
+async fn ghost_user(db: &Db, now: i64) -> Result<UserId, db::Error> {
+    let mut tx = db.read().await?;
+    if let Some(ghost) = users::find_ghost(&mut tx).await? {
+        return Ok(ghost);
+    }
+    drop(tx);
+    let ghost = NewUser {
+        username: "ghost",
+        name: "Ghost User",
+        email: "ghost@localhost.localdomain",
+        kind: UserKind::Ghost,
+        password_hash: None,
+        administrator: false,
+        external: false,
+        bot_project: None,
+        created_by: None,
+    };
+    let mut tx = db.begin().await?;
+    if let Some(ghost) = users::find_ghost(&mut tx).await? {
+        return Ok(ghost);
+    }
+    let id = users::insert(&mut tx, &ghost, now).await?;
+    tx.commit().await?;
+    Ok(id)
+}

@@ -1,0 +1,310 @@
+//! Background jobs: asked for inside a transaction, run after it, as often as needed.
+//!
+//! Nothing that must hold waits for a job. Every job is idempotent: it may be cut off anywhere and run again.
+
+mod expiry;
+mod ghost_user;
+mod removal;
+mod pushes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_rules::id::{EventId, NamespaceId, ProjectId, UserId};
+use portcullis_rules::token::MICROSECONDS;
+use portcullis_store::db::Tx;
+use portcullis_store::jobs as table;
+use portcullis_store::projects;
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
+
+use crate::Error;
+use crate::forge::Forge;
+
+/// Work to be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "job", rename_all = "snake_case")]
+pub(crate) enum Job {
+    /// Move a user's records to the Ghost User and delete the user.
+    GhostUser {
+        /// The user.
+        user: UserId,
+        /// Who caused it.
+        initiator: Option<UserId>,
+    },
+    /// Delete a project that is hidden already: repository and records.
+    DeleteProject {
+        /// The project.
+        project: ProjectId,
+    },
+    /// Delete a group that is hidden already, once its projects are gone.
+    DeleteGroup {
+        /// The group.
+        group: NamespaceId,
+    },
+    /// Find out what a push brought, for the activity feed.
+    DescribePush {
+        /// The project.
+        project: ProjectId,
+        /// The entry.
+        event: EventId,
+    },
+    /// Keep a repository fast and small.
+    Housekeeping {
+        /// The project.
+        project: ProjectId,
+    },
+    /// Clean up after what ended by date.
+    Expiry,
+    /// Settle pushes whose server died.
+    SettlePushes,
+    /// Look over every repository, and empty the trash.
+    TidyRepositories,
+}
+
+impl Job {
+    fn kind(&self) -> &'static str {
+        match self {
+            Job::GhostUser { .. } => "ghost_user",
+            Job::DeleteProject { .. } => "delete_project",
+            Job::DeleteGroup { .. } => "delete_group",
+            Job::DescribePush { .. } => "describe_push",
+            Job::Housekeeping { .. } => "housekeeping",
+            Job::Expiry => "expiry",
+            Job::SettlePushes => "settle_pushes",
+            Job::TidyRepositories => "tidy_repositories",
+        }
+    }
+
+    /// Two waiting jobs with the same key are one.
+    fn key(&self) -> String {
+        match self {
+            Job::GhostUser { user, .. } => format!("ghost_user:{user}"),
+            Job::DeleteProject { project } => format!("delete_project:{project}"),
+            Job::DeleteGroup { group } => format!("delete_group:{group}"),
+            Job::DescribePush { event, .. } => format!("describe_push:{event}"),
+            Job::Housekeeping { project } => format!("housekeeping:{project}"),
+            Job::Expiry | Job::SettlePushes | Job::TidyRepositories => self.kind().to_owned(),
+        }
+    }
+}
+
+/// Asks for a job as soon as the transaction is committed.
+pub(crate) async fn ask(tx: &mut Tx, job: &Job, now: i64) -> Result<(), Error> {
+    ask_at(tx, job, now, now).await
+}
+
+/// Asks for a job at `run_at`.
+pub(crate) async fn ask_at(tx: &mut Tx, job: &Job, run_at: i64, now: i64) -> Result<(), Error> {
+    let payload = serde_json::to_string(job).map_err(|error| Error::Internal(Box::new(error)))?;
+    table::insert(tx, job.kind(), &payload, Some(&job.key()), run_at, now).await?;
+    Ok(())
+}
+
+/// How long a worker holds a job before another may take it.
+const LEASE: i64 = 30 * MICROSECONDS;
+
+/// How often a running job's lease is renewed.
+const RENEW_EVERY: Duration = Duration::from_secs(10);
+
+/// The longest sleep when nothing is known to be due: other processes may have asked for work.
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+
+/// How often the recurring jobs are asked for.
+const RECUR_EVERY: Duration = Duration::from_secs(3600);
+
+/// How often uses of tokens are written down.
+const WRITE_USES_EVERY: Duration = Duration::from_secs(20);
+
+/// How many jobs run at once in one process.
+const WORKERS: usize = 2;
+
+/// The running workers. Dropping it stops them; what they were doing is done again later.
+#[derive(Debug)]
+pub struct Workers(Vec<JoinHandle<()>>);
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        for worker in &self.0 {
+            worker.abort();
+        }
+    }
+}
+
+/// Starts the workers.
+///
+/// `alone` says that no other process serves this data folder and database, so that jobs leased by a process that died
+/// can be taken over at once.
+pub fn start(forge: &Arc<Forge>, alone: bool) -> Workers {
+    let mut handles = Vec::new();
+    let recurring = Arc::clone(forge);
+    handles.push(tokio::spawn(async move {
+        if alone && let Err(error) = release(&recurring).await {
+            tracing::error!(%error, "jobs of the previous process could not be taken over");
+        }
+        loop {
+            if let Err(error) = ask_recurring(&recurring).await {
+                tracing::error!(%error, "the recurring jobs could not be asked for");
+            }
+            recurring.jobs_wake().notify_waiters();
+            tokio::time::sleep(RECUR_EVERY).await;
+        }
+    }));
+    let uses = Arc::clone(forge);
+    handles.push(tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(WRITE_USES_EVERY).await;
+            if let Err(error) = uses.write_last_uses().await {
+                tracing::warn!(%error, "uses of tokens could not be written down");
+            }
+        }
+    }));
+    for _ in 0..WORKERS {
+        let forge = Arc::clone(forge);
+        handles.push(tokio::spawn(async move { work(&forge).await }));
+    }
+    Workers(handles)
+}
+
+async fn release(forge: &Forge) -> Result<(), Error> {
+    let mut tx = forge.db().begin().await?;
+    table::release_all(&mut tx).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn ask_recurring(forge: &Forge) -> Result<(), Error> {
+    let now = forge.now();
+    let mut tx = forge.db().begin().await?;
+    for job in [Job::Expiry, Job::SettlePushes, Job::TidyRepositories] {
+        ask(&mut tx, &job, now).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn work(forge: &Arc<Forge>) {
+    loop {
+        // Listen before looking, so that a call in between is not missed.
+        let wake = forge.jobs_wake().notified();
+        match run_next(forge).await {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "no job could be taken"),
+        }
+        let _ = tokio::time::timeout(LONGEST_SLEEP, wake).await;
+    }
+}
+
+/// Runs every job that is due, and those that they ask for, in the caller's own task.
+///
+/// # Errors
+/// The database's. A job that fails is given back to be tried later.
+pub async fn run_due(forge: &Arc<Forge>) -> Result<(), Error> {
+    while run_next(forge).await? {}
+    Ok(())
+}
+
+/// Asks for the recurring jobs and runs every job that is due.
+///
+/// # Errors
+/// The database's.
+pub async fn run_recurring(forge: &Arc<Forge>) -> Result<(), Error> {
+    ask_recurring(forge).await?;
+    run_due(forge).await
+}
+
+async fn run_next(forge: &Arc<Forge>) -> Result<bool, Error> {
+    let now = forge.now();
+    // Looking costs no write: most looks find nothing.
+    let mut tx = forge.db().read().await?;
+    let due = table::next_at(&mut tx).await?.is_some_and(|at| at <= now);
+    drop(tx);
+    if !due {
+        return Ok(false);
+    }
+    let mut tx = forge.db().begin().await?;
+    let leased = table::lease(&mut tx, forge.db().engine(), now, now + LEASE).await?;
+    tx.commit().await?;
+    let Some(leased) = leased else { return Ok(false) };
+
+    let outcome = match serde_json::from_str::<Job>(&leased.payload) {
+        Ok(job) => {
+            let renewing = renew(forge, leased.id);
+            tokio::pin!(renewing);
+            tokio::select! {
+                outcome = run(forge, job) => outcome,
+                () = &mut renewing => unreachable_renewal(),
+            }
+        }
+        Err(error) => Err(Error::Internal(Box::new(error))),
+    };
+    forge.metrics().job(outcome.is_ok());
+    let mut tx = forge.db().begin().await?;
+    match outcome {
+        Ok(()) => table::finish(&mut tx, leased.id).await?,
+        Err(error) => {
+            tracing::warn!(job.id = leased.id.0, job.kind = %leased.kind, attempt = leased.attempts, %error, "a job failed; it will be tried again");
+            let wait = MICROSECONDS << leased.attempts.clamp(0, 12);
+            table::retry(&mut tx, leased.id, forge.now() + wait, &error.to_string()).await?;
+        }
+    }
+    tx.commit().await?;
+    Ok(true)
+}
+
+fn unreachable_renewal() -> Result<(), Error> {
+    Err(Error::Internal("the lease could not be renewed".into()))
+}
+
+/// Renews a lease for as long as it can; returns when it cannot.
+async fn renew(forge: &Forge, id: portcullis_rules::id::JobId) {
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        let renewed = async {
+            let mut tx = forge.db().begin().await?;
+            table::renew(&mut tx, id, forge.now() + LEASE).await?;
+            tx.commit().await
+        };
+        if let Err(error) = renewed.await {
+            tracing::warn!(job.id = id.0, %error, "a lease could not be renewed");
+            return;
+        }
+    }
+}
+
+async fn run(forge: &Arc<Forge>, job: Job) -> Result<(), Error> {
+    match job {
+        Job::GhostUser { user, initiator } => ghost_user::run(forge, user, initiator).await,
+        Job::DeleteProject { project } => removal::delete_project(forge, project).await,
+        Job::DeleteGroup { group } => removal::delete_group(forge, group).await,
+        Job::DescribePush { project, event } => pushes::describe(forge, project, event).await,
+        Job::Housekeeping { project } => match forge.git().housekeeping(project.0).await {
+            // The project went away in the meantime.
+            Ok(_) | Err(portcullis_git::Error::NotFound) => Ok(()),
+            Err(error) => Err(error.into()),
+        },
+        Job::Expiry => expiry::run(forge).await,
+        Job::SettlePushes => pushes::settle(forge).await,
+        Job::TidyRepositories => tidy_repositories(forge).await,
+    }
+}
+
+async fn tidy_repositories(forge: &Forge) -> Result<(), Error> {
+    forge.git().empty_trash().await?;
+    let mut after = 0;
+    loop {
+        let mut tx = forge.db().read().await?;
+        let projects = projects::ids_after(&mut tx, after).await?;
+        drop(tx);
+        let Some(last) = projects.last() else { return Ok(()) };
+        after = *last;
+        for project in projects {
+            match forge.git().housekeeping(project).await {
+                Ok(_) | Err(portcullis_git::Error::NotFound) => {}
+                // One broken repository must not keep the others from being looked after.
+                Err(error) => tracing::error!(project.id = project, %error, "housekeeping failed"),
+            }
+        }
+    }
+}

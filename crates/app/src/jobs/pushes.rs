@@ -1,0 +1,75 @@
+//! What is found out about a push after it was acknowledged.
+
+use std::sync::Arc;
+
+use portcullis_git::ObjectId;
+use portcullis_rules::id::{EventId, ProjectId};
+use portcullis_rules::token::MICROSECONDS;
+use portcullis_store::{events, pushes};
+use serde_json::{Value, json};
+
+use crate::Error;
+use crate::forge::Forge;
+use crate::repositories::{self, RecordedUpdate};
+
+/// Commits of one push are counted up to this many.
+const MAX_COUNTED_COMMITS: u32 = 10_000;
+
+/// Adds to an entry of the feed how many commits arrived and what the last one is called.
+pub(super) async fn describe(forge: &Arc<Forge>, project: ProjectId, event: EventId) -> Result<(), Error> {
+    let mut tx = forge.db().read().await?;
+    let Some(details) = events::find_details(&mut tx, event).await? else { return Ok(()) };
+    drop(tx);
+    let Ok(mut details) = serde_json::from_str::<Value>(&details) else { return Ok(()) };
+    let id = |name: &str| details.get(name).and_then(Value::as_str).and_then(ObjectId::parse);
+    let (old, Some(new)) = (id("commit_from"), id("commit_to")) else { return Ok(()) };
+    let found = async {
+        let old: Vec<_> = old.into_iter().collect();
+        let count = forge.git().count_commits(project.0, &old, &new, MAX_COUNTED_COMMITS).await?;
+        Ok((count, forge.git().commit_summary(project.0, &new).await?))
+    };
+    let (count, summary) = match found.await {
+        Ok(found) => found,
+        // Gone, or pushed over and pruned: the entry stays as it is.
+        Err(portcullis_git::Error::NotFound) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    details["commit_count"] = json!(count);
+    details["commit_title"] = json!(summary.map(|summary| summary.title));
+    let mut tx = forge.db().begin().await?;
+    events::set_details(&mut tx, event, &details.to_string()).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// A push whose refs did not move within this time has lost its server.
+const LEFT_BEHIND_AFTER: i64 = 5 * 60 * MICROSECONDS;
+
+/// Settles pushes whose server died between accepting and recording: what the repository says has happened, happened.
+pub(super) async fn settle(forge: &Arc<Forge>) -> Result<(), Error> {
+    loop {
+        let mut tx = forge.db().read().await?;
+        let left = pushes::left_behind(&mut tx, forge.now() - LEFT_BEHIND_AFTER).await?;
+        drop(tx);
+        if left.is_empty() {
+            return Ok(());
+        }
+        for push in left {
+            let proposed: Vec<RecordedUpdate> = serde_json::from_str(&push.updates).unwrap_or_default();
+            let refs = match forge.git().refs(push.project.0).await {
+                Ok(refs) => refs,
+                Err(portcullis_git::Error::NotFound) => Vec::new(),
+                Err(error) => return Err(error.into()),
+            };
+            let now_at = |name: &str| refs.iter().find(|known| known.0.as_str() == name).map(|known| known.1.as_str());
+            let happened: Vec<_> = proposed
+                .into_iter()
+                .filter(|update| match now_at(&update.name) {
+                    Some(tip) => tip == update.new,
+                    None => update.deletes(),
+                })
+                .collect();
+            repositories::settle(forge, push.id, &happened).await?;
+        }
+    }
+}

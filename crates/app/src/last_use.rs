@@ -1,0 +1,45 @@
+//! Remembers which tokens were used, and writes it down later, off the request's own path.
+//!
+//! `last_used_at` is written at most once in ten minutes for each token. What is not written yet when the process dies
+//! is lost, which is the one thing that may be: it is an aid to people, not a fact that anything is decided by.
+
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+use portcullis_rules::id::TokenId;
+use portcullis_rules::token::MICROSECONDS;
+
+/// How exact `last_used_at` is, in microseconds.
+pub const PRECISION: i64 = 10 * 60 * MICROSECONDS;
+
+/// How many uses may wait to be written.
+const MAX_WAITING: usize = 100_000;
+
+/// Uses that are not written down yet.
+#[derive(Debug, Default)]
+pub struct LastUse {
+    waiting: Mutex<HashMap<TokenId, i64>>,
+}
+
+impl LastUse {
+    /// Notes that a token was used at `now`, unless that would change nothing.
+    pub fn note(&self, token: TokenId, recorded: Option<i64>, now: i64) {
+        if recorded.is_some_and(|at| now - at < PRECISION) {
+            return;
+        }
+        let mut waiting = self.waiting.lock();
+        if waiting.len() < MAX_WAITING {
+            waiting.entry(token).or_insert(now);
+        }
+    }
+
+    /// Takes up to `most` uses away to be written.
+    pub(crate) fn take(&self, most: usize) -> Vec<(TokenId, i64)> {
+        let mut waiting = self.waiting.lock();
+        let taken: Vec<_> = waiting.iter().take(most).map(|(token, at)| (*token, *at)).collect();
+        for (token, _) in &taken {
+            waiting.remove(token);
+        }
+        taken
+    }
+}

@@ -1,0 +1,36 @@
+//! The use cases of Portcullis: one file for each noun, one function for each verb.
+//!
+//! A function here takes the proof that its caller may act ([`access::Authorized`]), or a [`access::Viewer`] where it
+//! lists what that viewer may see; `tests/tidy.rs` of the binary names the few exceptions. It opens the transaction, and
+//! decides where it ends. It will never know HTTP.
+//!
+//! Start reading at [`access`], then [`tokens`].
+
+pub mod access;
+pub mod audit;
+pub mod branches;
+pub mod clock;
+pub(crate) mod credentials;
+pub mod error;
+pub mod events;
+pub mod forge;
+pub mod groups;
+pub mod jobs;
+pub mod keys;
+pub mod last_use;
+pub mod members;
+pub mod metrics;
+pub mod passwords;
+pub mod people;
+pub mod personal_tokens;
+pub mod projects;
+pub mod random;
+pub mod repositories;
+pub mod settings;
+pub mod throttle;
+pub mod tokens;
+
+pub use error::Error;
+pub use forge::{Forge, OpenError};
+/// Records as the use cases return them.
+pub use portcullis_store as records;

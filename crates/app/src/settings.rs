@@ -1,0 +1,387 @@
+//! The settings in force: what the operator decided, already typed.
+//!
+//! This module knows what a setting means, its default, and which values make sense. It never reads a file,
+//! the environment or a command line: the binary gathers those, builds one [`Settings`], asks
+//! [`Settings::mistakes`] and passes the value on. A field's name is its key in the TOML file and, in capitals
+//! behind `PORTCULLIS_`, its name in the environment.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+};
+
+pub use portcullis_rules::token::Edition;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// The longest prefix of token secrets an operator may choose.
+const MAX_TOKEN_PREFIX_LENGTH: usize = 20;
+
+/// The longest text an operator may put before Git's messages or into its realm.
+const MAX_LABEL_LENGTH: usize = 100;
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// Text when standard error is a terminal, JSON otherwise.
+    Auto,
+    /// One readable line for each event.
+    Text,
+    /// One JSON object for each event.
+    Json,
+}
+
+/// Every setting of the forge. `Debug` hides what is secret.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The folder that holds the database (unless it is elsewhere), repositories and keys.
+    pub data: PathBuf,
+    /// The address and port that the forge listens at.
+    pub listen: SocketAddr,
+    /// The address people and clients use, such as `https://git.example.com`, without a slash at its end; when
+    /// there is none, links are built from the host name of each request.
+    pub external_url: Option<String>,
+    /// Where the PostgreSQL database is; without it the forge uses SQLite inside the data folder.
+    pub database_url: Option<String>,
+    /// Whether tiers gate the creation of project access tokens.
+    pub edition: Edition,
+    /// The PEM file of the certificate chain; with it the forge speaks HTTPS.
+    pub tls_certificate: Option<PathBuf>,
+    /// The PEM file of the certificate's private key.
+    pub tls_key: Option<PathBuf>,
+    /// The operator's switch for the whole feature: when off, no project access token can be created or used.
+    pub project_access_tokens: bool,
+    /// Whether a token without an expiry date is refused at creation.
+    pub require_token_expiry: bool,
+    /// The longest life of a new token, in days; none means no limit.
+    pub max_token_lifetime_days: Option<u32>,
+    /// For how many days tokens that have ended stay listed before they are removed; zero keeps them for ever.
+    pub inactive_token_retention_days: u32,
+    /// What the secrets of project access tokens begin with.
+    pub project_token_prefix: String,
+    /// What the secrets of personal access tokens begin with.
+    pub personal_token_prefix: String,
+    /// What the secrets of group access tokens begin with.
+    pub group_token_prefix: String,
+    /// Whether the `private_token` parameter of a URL is accepted as a credential.
+    pub allow_token_in_query: bool,
+    /// The networks whose forwarded headers are believed.
+    #[serde(deserialize_with = "networks")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// The networks that may read `/-/metrics`.
+    #[serde(deserialize_with = "networks")]
+    pub metrics_allow: Vec<IpNet>,
+    /// How many failed authentications one address may cause in a minute; zero means no limit.
+    pub max_failed_authentications_per_minute: u32,
+    /// The `git` program that serves repositories.
+    pub git_program: PathBuf,
+    /// How many Git processes may run at once.
+    pub git_processes: usize,
+    /// How many Git requests may wait for a process.
+    pub git_queue: usize,
+    /// How long a Git request may wait for a process, in seconds.
+    pub git_queue_seconds: u32,
+    /// The largest pack one push may bring, in bytes; none means no limit.
+    pub max_push_bytes: Option<u64>,
+    /// The realm that Git clients show when they ask for a password.
+    pub git_realm: String,
+    /// What stands before each message that a person reads in Git's output.
+    pub git_message_prefix: String,
+    /// How many connections may be open at once; the next ones wait.
+    pub max_connections: usize,
+    /// How long running requests may take to finish after the order to stop, in seconds.
+    pub shutdown_seconds: u32,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// Which events are logged: a level such as `info`, or a filter such as `info,portcullis_web=debug`.
+    pub log_level: String,
+    /// The largest JSON or form body, in bytes.
+    pub max_body_bytes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            data: PathBuf::from("portcullis-data"),
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            external_url: None,
+            database_url: None,
+            edition: Edition::SelfManaged,
+            tls_certificate: None,
+            tls_key: None,
+            project_access_tokens: true,
+            require_token_expiry: false,
+            max_token_lifetime_days: None,
+            inactive_token_retention_days: 0,
+            project_token_prefix: "pcp_".to_owned(),
+            personal_token_prefix: "pcu_".to_owned(),
+            group_token_prefix: "pcg_".to_owned(),
+            allow_token_in_query: true,
+            trusted_proxies: Vec::new(),
+            metrics_allow: loopback(),
+            max_failed_authentications_per_minute: 300,
+            git_program: PathBuf::from("git"),
+            git_processes: (2 * cores).max(4),
+            git_queue: 256,
+            git_queue_seconds: 30,
+            max_push_bytes: None,
+            git_realm: "Git".to_owned(),
+            git_message_prefix: "Portcullis: ".to_owned(),
+            max_connections: 10_000,
+            shutdown_seconds: 30,
+            log_format: LogFormat::Auto,
+            log_level: "info".to_owned(),
+            max_body_bytes: 1024 * 1024,
+        }
+    }
+}
+
+impl Settings {
+    /// Returns the path of the SQLite database inside the data folder.
+    pub fn sqlite_path(&self) -> PathBuf {
+        self.data.join("portcullis.sqlite3")
+    }
+
+    /// Returns the same settings with everything secret replaced, fit to be shown.
+    #[must_use]
+    pub fn redacted(&self) -> Self {
+        Self { database_url: self.database_url.as_deref().map(redact_database_url), ..self.clone() }
+    }
+
+    /// Returns one mistake for each value that makes no sense; none means the settings can be used.
+    pub fn mistakes(&self) -> Vec<Mistake> {
+        let mut mistakes = Vec::new();
+        let mut refuse = |key, said: &str| mistakes.push(Mistake { key, said: said.to_owned() });
+
+        if self.data.as_os_str().is_empty() {
+            refuse("data", "is empty; it must name a folder, such as portcullis-data");
+        }
+        if self.external_url.as_deref().is_some_and(|url| !is_origin(url)) {
+            refuse(
+                "external_url",
+                "is not the address of a host; it must be http:// or https:// and a host name, with a port \
+                 if needed and nothing behind it, such as https://git.example.com",
+            );
+        }
+        if let Some(url) = &self.database_url
+            && !url.starts_with("postgres://")
+            && !url.starts_with("postgresql://")
+        {
+            refuse(
+                "database_url",
+                "is not the address of a PostgreSQL database; it must begin with postgres://, or be left \
+                 out for SQLite in the data folder",
+            );
+        }
+        match (&self.tls_certificate, &self.tls_key) {
+            (Some(_), None) => refuse("tls_certificate", "is set without `tls_key`; HTTPS needs both"),
+            (None, Some(_)) => refuse("tls_key", "is set without `tls_certificate`; HTTPS needs both"),
+            _ => {}
+        }
+        if self.max_token_lifetime_days == Some(0) {
+            refuse("max_token_lifetime_days", "is 0; it must be at least 1, or be left out for no limit");
+        }
+        for (key, prefix) in [
+            ("project_token_prefix", &self.project_token_prefix),
+            ("personal_token_prefix", &self.personal_token_prefix),
+            ("group_token_prefix", &self.group_token_prefix),
+        ] {
+            if !is_token_prefix(prefix) {
+                refuse(key, "is not a prefix; it must be 0 to 20 letters (a-z, A-Z), digits, `_` or `-`");
+            }
+        }
+        if self.git_program.as_os_str().is_empty() {
+            refuse("git_program", "is empty; it must name the git program, such as git or /usr/bin/git");
+        }
+        for (key, count) in [
+            ("git_processes", self.git_processes),
+            ("max_connections", self.max_connections),
+            ("max_body_bytes", self.max_body_bytes),
+        ] {
+            if count == 0 {
+                refuse(key, "is 0; it must be at least 1");
+            }
+        }
+        if self.max_push_bytes == Some(0) {
+            refuse("max_push_bytes", "is 0; it must be at least 1, or be left out for no limit");
+        }
+        // The realm stands between quotes in a header, so it may hold neither quotes nor control characters.
+        if !is_label(&self.git_realm) || self.git_realm.contains(['"', '\\']) || !self.git_realm.is_ascii() {
+            refuse(
+                "git_realm",
+                "cannot be sent in a header; it must be at most 100 printable ASCII characters without \
+                 quotes and backslashes",
+            );
+        }
+        if !is_label(&self.git_message_prefix) {
+            refuse("git_message_prefix", "is not one line; it must be at most 100 printable characters");
+        }
+        mistakes
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match serde_json::to_value(self.redacted()) {
+            Ok(shown) => write!(formatter, "Settings {shown}"),
+            Err(_) => formatter.write_str("Settings { … }"),
+        }
+    }
+}
+
+/// A value that makes no sense: its key, and one sentence about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{key}` {said}")]
+pub struct Mistake {
+    /// The key whose value is refused.
+    pub key: &'static str,
+    /// What was wrong and what would be right; the sentence's subject is the key.
+    pub said: String,
+}
+
+/// Returns the networks of the machine itself.
+fn loopback() -> Vec<IpNet> {
+    vec![
+        IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+        IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
+    ]
+}
+
+/// Reads a list of networks in which a bare address stands for itself alone.
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    Vec::<String>::deserialize(deserializer)?
+        .iter()
+        .map(|text| {
+            text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
+                serde::de::Error::custom(format!("`{text}` is not a network such as 10.0.0.0/8 or 192.0.2.7"))
+            })
+        })
+        .collect()
+}
+
+fn is_token_prefix(prefix: &str) -> bool {
+    prefix.len() <= MAX_TOKEN_PREFIX_LENGTH
+        && prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
+
+fn is_label(text: &str) -> bool {
+    text.len() <= MAX_LABEL_LENGTH && !text.chars().any(char::is_control)
+}
+
+/// Whether the text is a scheme and a host, perhaps with a port, and nothing else.
+fn is_origin(url: &str) -> bool {
+    let Some(authority) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) else {
+        return false;
+    };
+    // The colon before a port lies behind the last bracket of an IPv6 address.
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let host_is_sound = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => {
+            !host.is_empty()
+                && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
+        }
+    };
+    host_is_sound && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port != 0))
+}
+
+/// Replaces every password in the address of a database.
+///
+/// Errs on the side of hiding: the user part reaches to the last `@`, because a careless password may hold one
+/// itself, and an address of an unexpected shape is hidden as a whole.
+fn redact_database_url(url: &str) -> String {
+    const HIDDEN: &str = "(redacted)";
+    let Some((scheme, rest)) = url.split_once("://") else { return HIDDEN.to_owned() };
+    let rest = match rest.rsplit_once('@') {
+        Some((user, place)) => match user.split_once(':') {
+            Some((name, _)) => format!("{name}:{HIDDEN}@{place}"),
+            None => format!("{user}@{place}"),
+        },
+        None => rest.to_owned(),
+    };
+    let shown = match rest.split_once('?') {
+        Some((place, query)) if query.to_ascii_lowercase().contains("pass") => format!("{place}?{HIDDEN}"),
+        _ => rest,
+    };
+    format!("{scheme}://{shown}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_sound() {
+        assert_eq!(Settings::default().mistakes(), []);
+    }
+
+    #[test]
+    fn a_password_in_the_address_of_the_database_is_never_shown() {
+        for (url, shown) in [
+            ("postgres://forge:hunter2@db/forge", "postgres://forge:(redacted)@db/forge"),
+            ("postgres://forge:hunt@er2/x@db/forge", "postgres://forge:(redacted)@db/forge"),
+            ("postgres://forge@db/forge", "postgres://forge@db/forge"),
+            ("postgres://db/forge?user=a&password=hunter2", "postgres://db/forge?(redacted)"),
+            ("postgres:///forge?host=/run/postgresql", "postgres:///forge?host=/run/postgresql"),
+            ("host=db password=hunter2", "(redacted)"),
+        ] {
+            let settings = Settings { database_url: Some(url.to_owned()), ..Settings::default() };
+            assert_eq!(settings.redacted().database_url.as_deref(), Some(shown));
+            let debug = format!("{settings:?}");
+            assert!(!debug.contains("hunt"), "{debug}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_names_the_key_and_what_would_be_right() {
+        let settings = Settings {
+            external_url: Some("git.example.com".to_owned()),
+            tls_key: Some("key.pem".into()),
+            project_token_prefix: "a prefix".to_owned(),
+            git_processes: 0,
+            git_realm: "say \"hi\"".to_owned(),
+            ..Settings::default()
+        };
+        let keys: Vec<_> = settings.mistakes().iter().map(|mistake| mistake.key).collect();
+        assert_eq!(keys, ["external_url", "tls_key", "project_token_prefix", "git_processes", "git_realm"]);
+        assert_eq!(settings.mistakes()[3].to_string(), "`git_processes` is 0; it must be at least 1");
+    }
+
+    #[test]
+    fn an_external_address_is_a_scheme_and_a_host() {
+        for url in ["https://git.example.com", "http://localhost:8080", "https://[::1]:8443", "http://[::1]"]
+        {
+            assert!(is_origin(url), "{url}");
+        }
+        for url in [
+            "git.example.com",
+            "ftp://git.example.com",
+            "https://",
+            "https://git.example.com/",
+            "https://git.example.com/forge",
+            "https://a@git.example.com",
+            "https://git.example.com:0",
+            "https://git.example.com:port",
+            "https://git.example.com?x",
+            "https://[::1",
+        ] {
+            assert!(!is_origin(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_bare_address_is_a_network_of_one() {
+        let settings: Settings =
+            serde_json::from_str(r#"{"trusted_proxies": ["10.0.0.0/8", "192.0.2.7", "::1"]}"#).unwrap();
+        let shown: Vec<_> = settings.trusted_proxies.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["10.0.0.0/8", "192.0.2.7/32", "::1/128"]);
+        assert!(serde_json::from_str::<Settings>(r#"{"trusted_proxies": ["proxy"]}"#).is_err());
+    }
+}

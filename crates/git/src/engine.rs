@@ -1,0 +1,416 @@
+//! The engine: one value that knows every repository under one root.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use command_fds::{CommandFdExt, FdMapping};
+use futures_util::Stream;
+use tokio::sync::Semaphore;
+
+use crate::command::{Call, Git};
+use crate::disk::{self, Layout, blocking};
+use crate::exchange::{self, Beginning, Exchange, GitOutput, Input};
+use crate::history::{self, CommitSummary, FirstCommit};
+use crate::hook::SOCKET_VARIABLE;
+use crate::housekeeping::{self, FsckReport, HousekeepingReport};
+use crate::limits::Limits;
+use crate::process;
+use crate::push::Conversation;
+use crate::{Error, GitProtocol, ObjectFormat, ObjectId, PushJudge, RefName, Service, Settings, refs};
+
+/// The number under which `git receive-pack` and its hooks know the socket to us.
+const HOOK_SOCKET: i32 = 3;
+
+/// How many object formats are remembered before all are forgotten. They never change, and ids are never used twice.
+const MAX_REMEMBERED_FORMATS: usize = 100_000;
+
+/// Serves the repositories under one root folder. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: Settings,
+    layout: Layout,
+    git: Arc<Git>,
+    limits: Arc<Limits>,
+    /// Short questions wait here and not among the exchanges: a push asks them while it holds a place itself.
+    questions: Semaphore,
+    /// Upkeep is hard work for the whole machine; one repository at a time.
+    upkeep: Semaphore,
+    formats: Mutex<HashMap<i64, ObjectFormat>>,
+    /// What `info/refs` says to a fetch in version 2, which names no ref and so is the same for every repository.
+    capabilities: Mutex<HashMap<ObjectFormat, Bytes>>,
+    started: AtomicU64,
+    killed: Arc<AtomicU64>,
+}
+
+/// A branch and the commit it points at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Branch {
+    /// The branch; [`RefName::branch`] gives its short name.
+    pub name: RefName,
+    /// The commit it points at.
+    pub tip: ObjectId,
+}
+
+/// How busy the engine is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Exchanges that hold a place now.
+    pub running: usize,
+    /// Exchanges that wait for a place now.
+    pub waiting: usize,
+    /// Processes started for exchanges since the engine was opened.
+    pub started_total: u64,
+    /// Exchanges refused because the queue was full or the wait too long, since the engine was opened.
+    pub refused_total: u64,
+    /// Process groups killed before they ended by themselves, since the engine was opened.
+    pub killed_total: u64,
+}
+
+impl Engine {
+    /// Opens the engine: makes the root folder, checks that git is there and new enough, prepares the hooks.
+    pub async fn open(settings: Settings) -> Result<Engine, Error> {
+        let layout = Layout::prepare(&settings.root)?;
+        let git = Git::prepare(&settings, layout.own()).await?;
+        let inner = Inner {
+            layout,
+            git: Arc::new(git),
+            limits: Limits::new(&settings),
+            questions: Semaphore::new(settings.max_processes.max(1)),
+            upkeep: Semaphore::new(1),
+            formats: Mutex::default(),
+            capabilities: Mutex::default(),
+            started: AtomicU64::new(0),
+            killed: Arc::default(),
+            settings,
+        };
+        Ok(Engine { inner: Arc::new(inner) })
+    }
+
+    /// Returns the version of the installed git, such as `2.39.5`.
+    pub fn git_version(&self) -> &str {
+        self.inner.git.version()
+    }
+
+    /// Returns where the repository with that id is, or would be.
+    pub fn path(&self, id: i64) -> PathBuf {
+        self.inner.layout.repository(id)
+    }
+
+    /// Makes an empty repository. A failure leaves nothing behind; one that exists is [`Error::AlreadyExists`].
+    pub async fn create(&self, id: i64, format: ObjectFormat, default_branch: &str) -> Result<(), Error> {
+        let head = RefName::branch_named(default_branch)?;
+        let inner = Arc::clone(&self.inner);
+        blocking(move || inner.layout.create(id, format, head.as_str())).await
+    }
+
+    /// Writes the first commit of an empty repository. A branch that already has commits is [`Error::AlreadyExists`].
+    pub async fn initialize(&self, id: i64, first: FirstCommit) -> Result<ObjectId, Error> {
+        let repository = self.existing(id)?;
+        let _turn = self.question().await?;
+        history::initialize(&self.inner.git, &repository, first).await
+    }
+
+    /// Says whether the repository is on disk.
+    pub async fn exists(&self, id: i64) -> Result<bool, Error> {
+        Ok(self.inner.layout.exists(id))
+    }
+
+    /// Takes a repository away: no new exchange can start, running ones are killed, the files go. One that is not
+    /// there is no error. What cannot be removed at once waits for [`Engine::empty_trash`].
+    pub async fn delete(&self, id: i64) -> Result<(), Error> {
+        let inner = Arc::clone(&self.inner);
+        blocking(move || {
+            let trash = inner.layout.discard(id)?;
+            // First the name goes, then what runs is killed: nothing can begin in between.
+            inner.limits.remove(id);
+            inner.formats.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            if let Some(trash) = trash {
+                // A killed process may still have been writing; the rest is removed later.
+                let _ = std::fs::remove_dir_all(trash);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Removes what [`Engine::delete`] and interrupted creations left behind. Returns how many repositories went.
+    pub async fn empty_trash(&self) -> Result<usize, Error> {
+        let inner = Arc::clone(&self.inner);
+        blocking(move || inner.layout.empty_trash()).await
+    }
+
+    /// Returns the object format of a repository.
+    pub async fn object_format(&self, id: i64) -> Result<ObjectFormat, Error> {
+        let repository = self.existing(id)?;
+        self.format_of(id, &repository)
+    }
+
+    /// Returns the short name of the default branch (what `HEAD` points at), which need not exist yet.
+    pub async fn default_branch(&self, id: i64) -> Result<String, Error> {
+        let repository = self.existing(id)?;
+        let head = blocking(move || refs::head(&repository)).await?;
+        head.branch().map(str::to_owned).ok_or_else(|| Error::internal("a HEAD that names no branch"))
+    }
+
+    /// Makes another branch the default one. It need not exist yet.
+    pub async fn set_default_branch(&self, id: i64, branch: &str) -> Result<(), Error> {
+        let head = RefName::branch_named(branch)?;
+        let repository = self.existing(id)?;
+        blocking(move || disk::set_head(&repository, head.as_str())).await
+    }
+
+    /// Says whether the repository has at least one branch.
+    pub async fn has_commits(&self, id: i64) -> Result<bool, Error> {
+        let repository = self.existing(id)?;
+        blocking(move || Ok(!refs::read(&repository, "refs/heads/")?.is_empty())).await
+    }
+
+    /// Returns all branches, by name.
+    pub async fn branches(&self, id: i64) -> Result<Vec<Branch>, Error> {
+        let repository = self.existing(id)?;
+        let found = blocking(move || refs::read(&repository, "refs/heads/")).await?;
+        Ok(found.into_iter().map(|(name, tip)| Branch { name, tip }).collect())
+    }
+
+    /// Returns every branch, tag and note with what it points at, by full name.
+    pub async fn refs(&self, id: i64) -> Result<Vec<(RefName, ObjectId)>, Error> {
+        let repository = self.existing(id)?;
+        let found = blocking(move || refs::read(&repository, "refs/")).await?;
+        Ok(found.into_iter().collect())
+    }
+
+    /// Returns what is told about a commit where it is only mentioned, or nothing when there is no such commit. The id
+    /// of an annotated tag stands for the commit it names.
+    pub async fn commit_summary(&self, id: i64, commit: &ObjectId) -> Result<Option<CommitSummary>, Error> {
+        let repository = self.existing(id)?;
+        let _turn = self.question().await?;
+        history::commit_summary(&self.inner.git, &repository, commit).await
+    }
+
+    /// Counts the commits reachable from `new` and not from any of `old`; stops counting at `at_most`. Zero and
+    /// missing ids in `old` are passed over.
+    pub async fn count_commits(
+        &self,
+        id: i64,
+        old: &[ObjectId],
+        new: &ObjectId,
+        at_most: u32,
+    ) -> Result<u32, Error> {
+        let repository = self.existing(id)?;
+        let _turn = self.question().await?;
+        history::count_commits(&self.inner.git, &repository, old, new, at_most).await
+    }
+
+    /// Returns the size of the repository on disk, in bytes.
+    pub async fn size_bytes(&self, id: i64) -> Result<u64, Error> {
+        disk::size_bytes(self.existing(id)?).await
+    }
+
+    /// Answers `GET info/refs?service=…`: the whole body, with the service line where the protocol wants it.
+    pub async fn advertise(
+        &self,
+        id: i64,
+        service: Service,
+        protocol: Option<&GitProtocol>,
+    ) -> Result<Exchange, Error> {
+        let repository = self.existing(id)?;
+        // Version 2 exists for fetches only. A client that asks for it when it pushes speaks version 0.
+        let second = protocol.is_some_and(|protocol| protocol.version() == 2);
+        let protocol = protocol.filter(|_| service == Service::UploadPack || !second);
+        let call = |protocol| {
+            let mut call = self.inner.git.service(service.subcommand(), &repository);
+            call.protocol(protocol);
+            call.args(["--stateless-rpc", "--http-backend-info-refs", "--"]).args([&repository])
+        };
+        if second && service == Service::UploadPack {
+            let capabilities = self.capabilities(id, &repository, || call(protocol)).await?;
+            return Ok(Exchange { body: GitOutput::from_memory(capabilities) });
+        }
+        let place = self.inner.limits.enter(id).await?;
+        let mut beginning = self.beginning(call(protocol), place);
+        beginning.limit = Some(self.inner.settings.advertisement_limit);
+        let line = format!("# service={}\n", service.name());
+        beginning.preface = Some(format!("{:04x}{line}0000", line.len() + 4).into());
+        self.answer(id, exchange::start(beginning)?).await
+    }
+
+    /// Answers `POST git-upload-pack`. The input is the body after inflation.
+    pub async fn upload_pack(
+        &self,
+        id: i64,
+        protocol: Option<&GitProtocol>,
+        input: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    ) -> Result<Exchange, Error> {
+        let repository = self.existing(id)?;
+        let place = self.inner.limits.enter(id).await?;
+        let settings = &self.inner.settings;
+        let mut call = self.inner.git.service(Service::UploadPack.subcommand(), &repository);
+        call.protocol(protocol);
+        let timeout = format!("--timeout={}", settings.idle_limit.as_secs().max(1));
+        let call = call.args(["--stateless-rpc", "--strict", &timeout, "--"]).args([&repository]);
+        let mut beginning = self.beginning(call, place);
+        beginning.input = Some(Box::pin(input) as Input);
+        beginning.max_input_bytes = Some(settings.max_fetch_request_bytes);
+        beginning.must_answer = true;
+        beginning.limit = Some(settings.fetch_limit);
+        self.answer(id, exchange::start(beginning)?).await
+    }
+
+    /// Answers `POST git-receive-pack`. The judge is asked before any ref moves, and told afterwards.
+    pub async fn receive_pack(
+        &self,
+        id: i64,
+        protocol: Option<&GitProtocol>,
+        input: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+        judge: Arc<dyn PushJudge>,
+    ) -> Result<Exchange, Error> {
+        let repository = self.existing(id)?;
+        let format = self.format_of(id, &repository)?;
+        let place = self.inner.limits.enter(id).await?;
+        self.inner.git.check_hooks()?;
+        let doing = || Error::io("connecting the hooks of a push");
+        let (ours, theirs) = UnixStream::pair().map_err(doing())?;
+        ours.set_nonblocking(true).map_err(doing())?;
+        let ours = tokio::net::UnixStream::from_std(ours).map_err(doing())?;
+
+        let mut call = self.inner.git.service(Service::ReceivePack.subcommand(), &repository);
+        call.protocol(protocol.filter(|protocol| protocol.version() < 2));
+        call.env(SOCKET_VARIABLE, HOOK_SOCKET.to_string());
+        let call = call.args(["--stateless-rpc", "--"]).args([&repository]);
+        let mut beginning = self.beginning(call, place);
+        let mapping = FdMapping { parent_fd: theirs.into(), child_fd: HOOK_SOCKET };
+        beginning
+            .command
+            .fd_mappings(vec![mapping])
+            .map_err(|_| Error::internal("one descriptor was mapped twice"))?;
+        beginning.input = Some(Box::pin(input) as Input);
+        let started = exchange::start(beginning)?;
+
+        let conversation = Conversation {
+            git: Arc::clone(&self.inner.git),
+            repository,
+            format,
+            judge,
+            prefix: self.inner.settings.message_prefix.clone(),
+        };
+        let (shared, place) = (Arc::clone(&started.shared), Arc::clone(&started.place));
+        // It is on its own, because a completed push is told to the judge even when the client has gone.
+        tokio::spawn(async move {
+            conversation.hold(ours, || shared.accept()).await;
+            drop(place);
+        });
+        self.answer(id, started).await
+    }
+
+    /// Keeps a repository fast and small. Safe to interrupt at any moment, and to repeat.
+    pub async fn housekeeping(&self, id: i64) -> Result<HousekeepingReport, Error> {
+        let repository = self.existing(id)?;
+        let _turn = self.inner.upkeep.acquire().await.map_err(|_| Error::internal("the engine is closed"))?;
+        housekeeping::run(&self.inner.git, &repository, &self.inner.settings.housekeeping).await
+    }
+
+    /// Checks every object of a repository.
+    pub async fn fsck(&self, id: i64) -> Result<FsckReport, Error> {
+        let repository = self.existing(id)?;
+        let _turn = self.inner.upkeep.acquire().await.map_err(|_| Error::internal("the engine is closed"))?;
+        housekeeping::fsck(&self.inner.git, &repository, self.inner.settings.housekeeping.step_limit).await
+    }
+
+    /// Returns how busy the engine is.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            running: self.inner.limits.running(),
+            waiting: self.inner.limits.waiting(),
+            started_total: self.inner.started.load(Ordering::Relaxed),
+            refused_total: self.inner.limits.refused(),
+            killed_total: self.inner.killed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Waits until no exchange runs, at most for `limit`, and says whether that came. New ones wait meanwhile, so this
+    /// is for the end of the program.
+    pub async fn wait_until_idle(&self, limit: Duration) -> bool {
+        tokio::time::timeout(limit, self.inner.limits.idle()).await.is_ok()
+    }
+
+    fn existing(&self, id: i64) -> Result<PathBuf, Error> {
+        if self.inner.layout.exists(id) { Ok(self.path(id)) } else { Err(Error::NotFound) }
+    }
+
+    async fn question(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Error> {
+        self.inner.questions.acquire().await.map_err(|_| Error::internal("the engine is closed"))
+    }
+
+    fn format_of(&self, id: i64, repository: &Path) -> Result<ObjectFormat, Error> {
+        let mut formats = self.inner.formats.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(format) = formats.get(&id) {
+            return Ok(*format);
+        }
+        let format = disk::object_format(repository)?;
+        if formats.len() >= MAX_REMEMBERED_FORMATS {
+            formats.clear();
+        }
+        formats.insert(id, format);
+        Ok(format)
+    }
+
+    async fn capabilities(
+        &self,
+        id: i64,
+        repository: &Path,
+        call: impl FnOnce() -> Call,
+    ) -> Result<Bytes, Error> {
+        let format = self.format_of(id, repository)?;
+        let known = || self.inner.capabilities.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bytes) = known().get(&format) {
+            return Ok(bytes.clone());
+        }
+        let _turn = self.question().await?;
+        self.inner.started.fetch_add(1, Ordering::Relaxed);
+        let finished = process::run(call(), None, 64 * 1024, self.inner.settings.advertisement_limit).await?;
+        let said = finished.expect_success("asking git for its capabilities")?;
+        let bytes = without_object_info(&said)?;
+        known().insert(format, bytes.clone());
+        Ok(bytes)
+    }
+
+    fn beginning(&self, call: Call, place: crate::limits::Place) -> Beginning {
+        self.inner.started.fetch_add(1, Ordering::Relaxed);
+        Beginning::new(call.into_command(), place, &self.inner.settings, Arc::clone(&self.inner.killed))
+    }
+
+    async fn answer(&self, id: i64, started: exchange::Started) -> Result<Exchange, Error> {
+        started.answer().await.map_err(|error| match error {
+            // It may have been deleted between our look and git's.
+            _ if !self.inner.layout.exists(id) => Error::NotFound,
+            error => error,
+        })
+    }
+}
+
+/// Takes `object-info` out of the capabilities: git offers it whatever the configuration says before version 2.40.
+fn without_object_info(capabilities: &[u8]) -> Result<Bytes, Error> {
+    let odd = || Error::internal("git's capabilities cannot be understood");
+    let mut kept = Vec::with_capacity(capabilities.len());
+    let mut rest = capabilities;
+    while !rest.is_empty() {
+        let digits = rest.get(..4).and_then(|digits| str::from_utf8(digits).ok()).ok_or_else(odd)?;
+        let length = usize::from_str_radix(digits, 16).map_err(|_| odd())?.max(4);
+        let (packet, after) = rest.split_at_checked(length).ok_or_else(odd)?;
+        if &packet[4..] != b"object-info\n" {
+            kept.extend_from_slice(packet);
+        }
+        rest = after;
+    }
+    Ok(kept.into())
+}

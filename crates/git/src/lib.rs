@@ -1,0 +1,34 @@
+//! Git repositories on disk, and the smart HTTP exchange with git clients.
+//!
+//! This crate makes, serves, tidies and removes bare repositories with the installed `git`. It knows paths, streams,
+//! processes and the protocol. It will never know users, tokens, HTTP types or a database: whoever calls it has
+//! already decided that the request may happen, and what must be decided in the middle of a push is asked through
+//! [`PushJudge`].
+//!
+//! Start reading at [`Engine`], then `exchange.rs` for how one request lives and dies, and `push.rs` for what a judge
+//! is told.
+
+mod command;
+mod disk;
+mod engine;
+mod error;
+mod exchange;
+mod history;
+pub mod hook;
+mod housekeeping;
+mod limits;
+mod names;
+mod process;
+mod push;
+mod refs;
+mod settings;
+mod wire;
+
+pub use engine::{Branch, Engine, Stats};
+pub use error::Error;
+pub use exchange::{Exchange, GitOutput};
+pub use history::{CommitSummary, FirstCommit, Signature};
+pub use housekeeping::{FsckReport, HousekeepingReport};
+pub use names::{GitProtocol, ObjectFormat, ObjectId, RefName, RefNameError, Service};
+pub use push::{CompletedPush, JudgeFuture, ProposedPush, PushJudge, RefUpdate, UpdateKind, Verdict};
+pub use settings::{HousekeepingSettings, Settings};

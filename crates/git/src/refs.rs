@@ -1,0 +1,100 @@
+//! Reads the refs of a repository without starting a process.
+//!
+//! A ref is a small file below `refs`, or a line of `packed-refs`; the file wins. Git packs refs by writing the line
+//! before it removes the file, so the files must be read first: then a ref that is being packed is seen in at least
+//! one of the two places.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::{Error, ObjectId, RefName};
+
+/// Returns all refs below one prefix, such as `refs/heads/`, by full name. Blocks. Refs that are damaged, symbolic, or
+/// not writable by a push are passed over.
+pub(crate) fn read(repository: &Path, prefix: &str) -> Result<BTreeMap<RefName, ObjectId>, Error> {
+    let doing = || Error::io("reading the refs of a repository");
+    let mut refs = BTreeMap::new();
+    let mut folders = vec![(repository.join(prefix), prefix.to_owned())];
+    while let Some((folder, prefix)) = folders.pop() {
+        for (path, name, is_folder) in entries(&folder).map_err(doing())? {
+            let name = format!("{prefix}{name}");
+            if is_folder {
+                folders.push((path, format!("{name}/")));
+                continue;
+            }
+            let Ok(name) = RefName::parse(&name) else { continue };
+            match fs::read_to_string(&path) {
+                Ok(text) => {
+                    if let Some(id) = ObjectId::parse(text.trim_end()) {
+                        refs.insert(name, id);
+                    }
+                }
+                // It has been packed or deleted since the folder was listed.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(doing()(error)),
+            }
+        }
+    }
+    let packed = match fs::read_to_string(repository.join("packed-refs")) {
+        Ok(packed) => packed,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(doing()(error)),
+    };
+    for line in packed.lines() {
+        // Lines with `#` are the header, lines with `^` the peeled value of the tag above.
+        if let Some((id, name)) = line.split_once(' ')
+            && name.starts_with(prefix)
+            && let (Some(id), Ok(name)) = (ObjectId::parse(id), RefName::parse(name))
+        {
+            refs.entry(name).or_insert(id);
+        }
+    }
+    Ok(refs)
+}
+
+/// Counts the refs that are files of their own.
+pub(crate) fn count_loose(repository: &Path) -> usize {
+    let mut count = 0;
+    let mut folders = vec![repository.join("refs")];
+    while let Some(folder) = folders.pop() {
+        for (path, _, is_folder) in entries(&folder).unwrap_or_default() {
+            if is_folder {
+                folders.push(path);
+            } else {
+                count += 1;
+            }
+        }
+    }
+    count
+}
+
+/// Returns what `HEAD` points at.
+pub(crate) fn head(repository: &Path) -> Result<RefName, Error> {
+    let text = fs::read_to_string(repository.join("HEAD")).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Error::NotFound,
+        _ => Error::io("reading the default branch")(error),
+    })?;
+    text.strip_prefix("ref: ")
+        .and_then(|name| RefName::parse(name.trim_end()).ok())
+        .ok_or_else(|| Error::internal("a HEAD that names no branch"))
+}
+
+fn entries(folder: &Path) -> io::Result<Vec<(PathBuf, String, bool)>> {
+    let mut found = Vec::new();
+    let listing = match fs::read_dir(folder) {
+        Ok(listing) => listing,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+        Err(error) => return Err(error),
+    };
+    for entry in listing {
+        let entry = entry?;
+        if let Ok(name) = entry.file_name().into_string()
+            && let Ok(kind) = entry.file_type()
+        {
+            found.push((entry.path(), name, kind.is_dir()));
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,13 @@
+//! Drives the engine with the real `git`, through a small HTTP server of our own.
+//!
+//! The hooks that git runs are this very test program, started again; see [`forge::hook_program`].
+
+#![expect(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
+
+mod damage;
+mod fetch;
+mod forge;
+mod limits;
+mod push;
+mod server;
+mod upkeep;

@@ -1,0 +1,65 @@
+//! The binary: command line, configuration, start-up and shutdown.
+//!
+//! This is the only crate that reads the environment, the process's arguments and the machine's clock and random
+//! source; everything below is handed what it needs. Start reading at [`arguments`] for what can be said to the
+//! program and at [`serve`] for how it runs.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod arguments;
+mod config;
+mod data_folder;
+mod documents;
+mod forge;
+mod logging;
+mod migrate;
+mod output;
+mod serve;
+mod token;
+mod user;
+
+use arguments::{Arguments, Command, ConfigCommand, TokenCommand, UserCommand};
+use config::Configuration;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // Git runs this program twice in every push, so a hook does not wait for the command line to be understood.
+    if let Some(hook) = portcullis_git::hook::name_in_arguments(std::env::args_os()) {
+        return exit_code(portcullis_git::hook::run(hook));
+    }
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("portcullis: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::User(UserCommand::Create(arguments)) => user::create(&arguments),
+        Command::User(UserCommand::Seats(place)) => user::seats(&place),
+        Command::Token(TokenCommand::Create(arguments)) => token::create(&arguments),
+        Command::Config(ConfigCommand::Show(arguments)) => {
+            output::print(&Configuration::load(&arguments)?.show()?)
+        }
+        Command::Migrate(place) => migrate::run(&place),
+        Command::Version => output::print(concat!("portcullis ", env!("CARGO_PKG_VERSION"), "\n")),
+        Command::Completions { shell } => {
+            documents::print_completions(shell);
+            Ok(())
+        }
+        Command::Man { folder } => documents::write_man_pages(&folder),
+    }
+}
+
+/// Turns the status of a hook into one the system can carry; what does not fit counts as failure.
+fn exit_code(status: i32) -> ExitCode {
+    u8::try_from(status).map_or(ExitCode::FAILURE, ExitCode::from)
+}

@@ -1,0 +1,15 @@
+//! `portcullis migrate`: brings the database to the form this version needs, and nothing else.
+
+use anyhow::anyhow;
+use portcullis_app::{Forge, clock::SystemClock};
+
+use crate::{arguments::Place, config::Configuration, forge, output};
+
+/// Migrates and says what was done.
+pub(crate) fn run(place: &Place) -> anyhow::Result<()> {
+    let settings = Configuration::load_at(place)?.settings;
+    let done = forge::runtime()?
+        .block_on(Forge::migrate_only(&settings, &SystemClock))
+        .map_err(|error| anyhow!("{error}"))?;
+    output::print(&format!("{done}\n"))
+}

@@ -1,0 +1,185 @@
+//! Actions: what a caller asks to do, in GitLab's own words.
+
+/// What an action is about, which decides whose facts are loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum On {
+    /// The instance as a whole, or the caller's own account.
+    Instance,
+    /// A group, or a person's own namespace.
+    Namespace,
+    /// A project.
+    Project,
+}
+
+/// What an action is about, as types, so that a proof about a project cannot be taken for one about a group.
+pub mod on {
+    /// The instance.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Instance;
+    /// A group, or a person's own namespace.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Namespace;
+    /// A project.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Project;
+}
+
+/// A type that stands for one [`Action`]; the proof that it was allowed carries this type.
+pub trait Act: Send + Sync + 'static {
+    /// What it is about: a type of [`on`].
+    type On: Send + Sync + 'static;
+    /// The action.
+    const ACTION: Action;
+}
+
+macro_rules! actions {
+    ($($(#[$meta:meta])* $name:ident on $on:ident;)*) => {
+        /// Something a caller asks to do. Each has exactly one row in [`RULES`](super::RULES).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Action {
+            $($(#[$meta])* $name,)*
+        }
+
+        impl Action {
+            /// Every action.
+            pub const ALL: &'static [Action] = &[$(Action::$name,)*];
+
+            /// Returns the action's name.
+            pub fn name(self) -> &'static str {
+                match self { $(Action::$name => stringify!($name),)* }
+            }
+
+            /// Returns what the action is about.
+            pub fn on(self) -> On {
+                match self { $(Action::$name => On::$on,)* }
+            }
+        }
+
+        /// The actions as types.
+        pub mod act {
+            $(
+                $(#[$meta])*
+                #[derive(Clone, Copy, Debug)]
+                pub struct $name;
+
+                impl super::Act for $name {
+                    type On = super::on::$on;
+                    const ACTION: super::Action = super::Action::$name;
+                }
+            )*
+        }
+    };
+}
+
+actions! {
+    /// Read the version of the instance.
+    ReadVersion on Instance;
+    /// Read the caller's own account.
+    ReadOwnUser on Instance;
+    /// Read users.
+    ReadUsers on Instance;
+    /// Create, block and delete users.
+    AdministerUsers on Instance;
+    /// Read the counts of the instance, seats among them.
+    ReadStatistics on Instance;
+    /// Read the audit log of the whole instance.
+    ReadInstanceAuditEvents on Instance;
+    /// Read the metrics of the instance.
+    ReadMetrics on Instance;
+    /// Read the presented token itself.
+    ReadOwnToken on Instance;
+    /// Revoke the presented token itself.
+    RevokeOwnToken on Instance;
+    /// Replace the presented token by a new one.
+    RotateOwnToken on Instance;
+    /// Read personal access tokens: one's own, or as an administrator anybody's.
+    ReadPersonalAccessTokens on Instance;
+    /// Create a personal access token for a person.
+    CreatePersonalAccessToken on Instance;
+    /// Replace a personal access token by a new one.
+    RotatePersonalAccessToken on Instance;
+    /// Revoke a personal access token.
+    RevokePersonalAccessToken on Instance;
+    /// List the groups the caller may see.
+    ListGroups on Instance;
+    /// List the projects the caller may see.
+    ListProjects on Instance;
+    /// List the namespaces the caller may create projects in.
+    ListNamespaces on Instance;
+    /// Set the plan of a top-level namespace.
+    SetPlan on Instance;
+    /// Create a top-level group.
+    CreateGroup on Instance;
+    /// Ask for a new project; where it goes is asked with [`Action::CreateProjectIn`].
+    CreateProject on Instance;
+
+    /// Read a group.
+    ReadGroup on Namespace;
+    /// Change a group's settings.
+    UpdateGroup on Namespace;
+    /// Delete a group and all in it.
+    DeleteGroup on Namespace;
+    /// Create a group inside this one.
+    CreateSubgroup on Namespace;
+    /// Create a project inside this namespace.
+    CreateProjectIn on Namespace;
+    /// Read who is a member of a group.
+    ReadGroupMembers on Namespace;
+    /// Add, change and remove members of a group.
+    AdministerGroupMembers on Namespace;
+
+    /// Read a project.
+    ReadProject on Project;
+    /// Change a project's settings.
+    UpdateProject on Project;
+    /// Change who can see a project.
+    ChangeProjectVisibility on Project;
+    /// Make a project read-only, or writable again.
+    ArchiveProject on Project;
+    /// Delete a project.
+    DeleteProject on Project;
+    /// Read who is a member of a project.
+    ReadMembers on Project;
+    /// Add, change and remove members of a project.
+    AdministerMembers on Project;
+    /// List and read the project's access tokens.
+    ListAccessTokens on Project;
+    /// Create a project access token.
+    CreateAccessToken on Project;
+    /// Replace a project access token by a new one.
+    RotateAccessToken on Project;
+    /// Revoke a project access token.
+    RevokeAccessToken on Project;
+    /// Replace the presented project access token by a new one, through its project.
+    RotateOwnAccessToken on Project;
+    /// Read the project's audit log.
+    ReadAuditEvents on Project;
+    /// Read the project's activity.
+    ReadEvents on Project;
+    /// Clone and fetch.
+    DownloadCode on Project;
+    /// Push; what may be pushed to a protected branch is decided for each ref.
+    PushCode on Project;
+    /// Read branch protections.
+    ReadProtectedBranches on Project;
+    /// Create, change and remove branch protections.
+    AdministerProtectedBranches on Project;
+    /// Read issues and their comments.
+    ReadIssues on Project;
+    /// Read confidential issues and internal comments of others.
+    ReadConfidentialIssues on Project;
+    /// Create an issue.
+    CreateIssue on Project;
+    /// Change an issue that the caller wrote.
+    UpdateOwnIssue on Project;
+    /// Change any issue: text, labels, state.
+    UpdateIssue on Project;
+    /// Delete an issue.
+    DeleteIssue on Project;
+    /// Comment on an issue.
+    CreateNote on Project;
+    /// Change or delete a comment that the caller wrote.
+    UpdateOwnNote on Project;
+    /// Change or delete anybody's comment.
+    AdministerNotes on Project;
+}

@@ -1,0 +1,61 @@
+//! How a project access token's bot user is named.
+
+use crate::id::ProjectId;
+
+/// Returns the username of the bot with this number: `project_7_bot`, then `project_7_bot1`, `project_7_bot2`, …
+pub fn username(project: ProjectId, number: u32) -> String {
+    match number {
+        0 => format!("project_{project}_bot"),
+        number => format!("project_{project}_bot{number}"),
+    }
+}
+
+/// Returns the first username of this form that is not in `taken`: the lowest free number.
+pub fn first_free_username(project: ProjectId, taken: &[String]) -> String {
+    (0..=u32::MAX)
+        .map(|number| username(project, number))
+        .find(|candidate| !taken.contains(candidate))
+        .unwrap_or_else(|| username(project, u32::MAX))
+}
+
+/// Returns whether `name` has the form of a bot's username, which no person may take.
+pub fn is_reserved(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["project_", "group_"].iter().any(|start| {
+        name.strip_prefix(start)
+            .and_then(|rest| rest.split_once("_bot"))
+            .is_some_and(|(id, _)| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()))
+    })
+}
+
+/// Returns the address given to a bot. Nothing is ever sent to it.
+pub fn email(username: &str, host: &str) -> String {
+    format!("{username}@noreply.{host}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_free_number_wins() {
+        let project = ProjectId(7);
+        let mut taken = Vec::new();
+        for expected in ["project_7_bot", "project_7_bot1", "project_7_bot2"] {
+            let name = first_free_username(project, &taken);
+            assert_eq!(name, expected);
+            taken.push(name);
+        }
+        taken.remove(1);
+        assert_eq!(first_free_username(project, &taken), "project_7_bot1");
+    }
+
+    #[test]
+    fn people_cannot_take_a_bots_name() {
+        assert!(is_reserved("project_7_bot"));
+        assert!(is_reserved("Project_7_bot12"));
+        assert!(is_reserved("group_1_bot"));
+        assert!(!is_reserved("project_bot"));
+        assert!(!is_reserved("robot"));
+    }
+}

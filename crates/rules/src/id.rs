@@ -1,0 +1,39 @@
+//! Ids as types of their own, so that two of them cannot be swapped at a call site.
+
+macro_rules! ids {
+    ($($(#[$meta:meta])* $name:ident;)*) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub i64);
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// A user: a person, a bot or the Ghost User.
+    UserId;
+    /// A namespace: a group at any depth, or a person's own namespace.
+    NamespaceId;
+    /// A project.
+    ProjectId;
+    /// An access token of any kind.
+    TokenId;
+    /// An issue, unique in the instance (clients mostly use its number inside the project).
+    IssueId;
+    /// A comment.
+    NoteId;
+    /// An entry of a project's activity feed.
+    EventId;
+    /// An entry of the audit log.
+    AuditEventId;
+    /// A branch protection.
+    ProtectedBranchId;
+    /// A background job.
+    JobId;
+}

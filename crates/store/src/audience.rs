@@ -1,0 +1,92 @@
+//! For whom a list is made: its filter is part of the query, never applied afterwards.
+
+use portcullis_rules::access::Visibility;
+use portcullis_rules::id::{ProjectId, UserId};
+
+use crate::select::{Conditions, Value};
+
+/// Who will see a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// An administrator: everything.
+    Everything,
+    /// Somebody who has not signed in: what is public.
+    Public,
+    /// A bot: its own project, and what is public.
+    Bot(UserId, ProjectId),
+    /// A person: what is public, internal unless external, and what they are a member of.
+    Person {
+        /// The person.
+        user: UserId,
+        /// Whether internal projects are closed to them.
+        external: bool,
+    },
+}
+
+/// Projects (alias `p`) a user is a living member of, directly or through a namespace. Values: user, now, user, now.
+pub(crate) const MEMBER_PROJECTS: &str = "p.id IN (SELECT m.project_id FROM members m WHERE m.user_id = ? AND \
+     m.project_id IS NOT NULL AND (m.expires_at IS NULL OR m.expires_at > ?)) \
+     OR p.namespace_id IN (SELECT a.descendant_id FROM members m JOIN namespace_ancestors a \
+     ON a.ancestor_id = m.namespace_id WHERE m.user_id = ? AND (m.expires_at IS NULL OR m.expires_at > ?))";
+
+/// Namespaces (alias `n`) a user is a living member of, directly or through an ancestor. Values: user, now.
+pub(crate) const MEMBER_NAMESPACES: &str = "n.id IN (SELECT a.descendant_id FROM members m \
+     JOIN namespace_ancestors a ON a.ancestor_id = m.namespace_id \
+     WHERE m.user_id = ? AND (m.expires_at IS NULL OR m.expires_at > ?))";
+
+impl Audience {
+    fn widest_visibility_level(self) -> i64 {
+        match self {
+            Audience::Person { external: false, .. } => Visibility::Internal.level(),
+            _ => Visibility::Public.level(),
+        }
+    }
+
+    /// Narrows a list of projects (alias `p`) to those this audience can see at `now`.
+    pub(crate) fn narrow_projects(self, conditions: &mut Conditions, now: i64) {
+        conditions.and("p.deletion_requested_at IS NULL", []);
+        let level = Value::Int(self.widest_visibility_level());
+        match self {
+            Audience::Everything => {}
+            Audience::Public => conditions.and("p.visibility >= ?", [level]),
+            Audience::Bot(_, project) => {
+                conditions.and("p.visibility >= ? OR p.id = ?", [level, Value::Int(project.0)]);
+            }
+            Audience::Person { user, .. } => {
+                let (user, now) = (Value::Int(user.0), Value::Int(now));
+                conditions.and(
+                    &format!("p.visibility >= ? OR {MEMBER_PROJECTS}"),
+                    [level, user.clone(), now.clone(), user, now],
+                );
+            }
+        }
+    }
+
+    /// Narrows a list of namespaces (alias `n`) to those this audience can see at `now`.
+    pub(crate) fn narrow_namespaces(self, conditions: &mut Conditions, now: i64) {
+        conditions.and("n.deletion_requested_at IS NULL", []);
+        let level = Value::Int(self.widest_visibility_level());
+        match self {
+            Audience::Everything => {}
+            Audience::Public | Audience::Bot(..) => conditions.and("n.visibility >= ?", [level]),
+            Audience::Person { user, .. } => conditions.and(
+                &format!("n.visibility >= ? OR n.owner_id = ? OR {MEMBER_NAMESPACES}"),
+                [level, Value::Int(user.0), Value::Int(user.0), Value::Int(now)],
+            ),
+        }
+    }
+
+    /// Narrows a list of users (alias `u`). A bot sees itself and the members of its own project, nobody else.
+    pub(crate) fn narrow_users(self, conditions: &mut Conditions, now: i64) {
+        match self {
+            Audience::Everything | Audience::Person { .. } => {}
+            Audience::Public => conditions.and("1 = 0", []),
+            Audience::Bot(user, project) => conditions.and(
+                "u.id = ? OR u.id IN (SELECT m.user_id FROM members m WHERE (m.expires_at IS NULL OR m.expires_at > ?) \
+                 AND (m.project_id = ? OR m.namespace_id IN (SELECT a.ancestor_id FROM projects p \
+                 JOIN namespace_ancestors a ON a.descendant_id = p.namespace_id WHERE p.id = ?)))",
+                [user.0.into(), now.into(), project.0.into(), project.0.into()],
+            ),
+        }
+    }
+}

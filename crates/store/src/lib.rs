@@ -1,0 +1,47 @@
+//! The only crate of Portcullis that knows a database: SQLite and PostgreSQL behind one SQL text.
+//!
+//! [`db`] is the adapter, [`migrate`] brings a schema up to date, and each table has a file of its own, whose functions
+//! take the open transaction first: the use case above decides where it begins and ends. This crate never decides who
+//! may do what; a list only filters by the [`Audience`](audience::Audience) it is told.
+//!
+//! Start reading at `migrations/0001_foundation.sql`.
+
+pub mod access_tokens;
+pub mod audience;
+pub mod audit_events;
+pub mod db;
+pub mod events;
+pub mod issues;
+pub mod jobs;
+pub mod members;
+pub mod migrate;
+pub mod namespaces;
+pub mod notes;
+pub mod projects;
+pub mod protected_branches;
+pub mod pushes;
+pub mod select;
+pub mod user_references;
+pub mod users;
+
+/// Every statement of every table, so that a test can prepare them all on both engines.
+pub fn statements() -> impl Iterator<Item = &'static db::Statement> {
+    [
+        access_tokens::STATEMENTS,
+        audit_events::STATEMENTS,
+        events::STATEMENTS,
+        issues::STATEMENTS,
+        jobs::STATEMENTS,
+        members::STATEMENTS,
+        namespaces::STATEMENTS,
+        notes::STATEMENTS,
+        projects::STATEMENTS,
+        protected_branches::STATEMENTS,
+        pushes::STATEMENTS,
+        user_references::STATEMENTS,
+        users::STATEMENTS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
+}

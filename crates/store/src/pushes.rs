@@ -1,0 +1,81 @@
+//! Pushes that were accepted and whose effects are not recorded yet.
+
+use portcullis_rules::id::{ProjectId, TokenId, UserId};
+
+use crate::db::{Error, Row, Tx, V, statements};
+
+/// An accepted push.
+#[derive(Clone, Debug)]
+pub struct Push {
+    /// The id.
+    pub id: i64,
+    /// The project.
+    pub project: ProjectId,
+    /// Who pushed.
+    pub user: UserId,
+    /// With which credential.
+    pub token: Option<TokenId>,
+    /// From where.
+    pub address: Option<String>,
+    /// JSON: the proposed updates.
+    pub updates: String,
+}
+
+statements! {
+    INSERT = "INSERT INTO pushes (project_id, user_id, token_id, address, updates, created_at) \
+        VALUES ($1, $2, $3, $4, $5, $6) RETURNING id";
+    TAKE = "DELETE FROM pushes WHERE id = $1 RETURNING id, project_id, user_id, token_id, address, updates";
+    LEFT_BEHIND = "SELECT id, project_id, user_id, token_id, address, updates FROM pushes WHERE created_at <= $1 ORDER BY id LIMIT 100";
+}
+
+fn read(row: &Row<'_>) -> Result<Push, Error> {
+    Ok(Push {
+        id: row.get(0)?,
+        project: ProjectId(row.get(1)?),
+        user: UserId(row.get(2)?),
+        token: row.get::<Option<i64>>(3)?.map(TokenId),
+        address: row.get(4)?,
+        updates: row.get(5)?,
+    })
+}
+
+/// Records that a push was accepted, before Git changes a ref.
+///
+/// # Errors
+/// The database's.
+pub async fn insert(
+    tx: &mut Tx,
+    project: ProjectId,
+    user: UserId,
+    token: Option<TokenId>,
+    address: Option<&str>,
+    updates: &str,
+    now: i64,
+) -> Result<i64, Error> {
+    let params = [
+        V::from(project.0),
+        V::from(user.0),
+        V::from(token.map(|token| token.0)),
+        V::from(address),
+        V::from(updates),
+        V::from(now),
+    ];
+    let id = tx.one(&INSERT, &params, |row| row.get(0)).await?;
+    id.ok_or_else(|| Error::Corrupt("an insert returned no id".to_owned()))
+}
+
+/// Takes a push away to record its effects in the same transaction. `None` when somebody else did.
+///
+/// # Errors
+/// The database's.
+pub async fn take(tx: &mut Tx, id: i64) -> Result<Option<Push>, Error> {
+    tx.one(&TAKE, &[V::from(id)], read).await
+}
+
+/// Returns up to 100 pushes accepted at `before` or earlier: their server died.
+///
+/// # Errors
+/// The database's.
+pub async fn left_behind(tx: &mut Tx, before: i64) -> Result<Vec<Push>, Error> {
+    tx.all(&LEFT_BEHIND, &[V::from(before)], read).await
+}

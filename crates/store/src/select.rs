@@ -1,0 +1,167 @@
+//! Lists whose filters are chosen by the caller: conditions put together from fixed texts, values kept apart.
+
+use crate::db::{Error, Query, Row, Tx, V};
+
+/// Totals are counted up to this many rows; beyond it a list has no total, as in GitLab, because counting would cost
+/// more than the page.
+pub const MAX_COUNTED_ROWS: i64 = 10_000;
+
+/// A value of a condition, owned until the list runs.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// A number, id or time.
+    Int(i64),
+    /// A text.
+    Text(String),
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Value::Int(value)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Value::Text(value.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(value: String) -> Self {
+        Value::Text(value)
+    }
+}
+
+/// The window of a list.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// How many rows at most.
+    pub limit: i64,
+    /// How many rows are skipped.
+    pub offset: i64,
+}
+
+/// Rows of a list, and how many there are in all when that is known.
+#[derive(Debug)]
+pub struct Listing<T> {
+    /// The rows inside the window.
+    pub items: Vec<T>,
+    /// All rows, unless there are more than [`MAX_COUNTED_ROWS`].
+    pub total: Option<i64>,
+}
+
+impl<T> Listing<T> {
+    /// Maps each row.
+    pub fn map<U>(self, map: impl FnMut(T) -> U) -> Listing<U> {
+        Listing { items: self.items.into_iter().map(map).collect(), total: self.total }
+    }
+}
+
+/// The conditions of a list. Each text marks its values with `?`.
+#[derive(Debug, Default)]
+pub struct Conditions {
+    text: String,
+    values: Vec<Value>,
+}
+
+impl Conditions {
+    /// Adds a condition that must hold too.
+    pub fn and(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
+        self.text.push_str(if self.text.is_empty() { " WHERE (" } else { " AND (" });
+        let mut values = values.into_iter();
+        for character in condition.chars() {
+            if character == '?' {
+                self.values.extend(values.next());
+                self.text.push_str(&format!("${}", self.values.len()));
+            } else {
+                self.text.push(character);
+            }
+        }
+        self.text.push(')');
+    }
+
+    /// Adds that `column` is one of `ids`.
+    pub fn and_in(&mut self, column: &str, ids: &[i64]) {
+        let marks = vec!["?"; ids.len()].join(", ");
+        match ids {
+            [] => self.and("1 = 0", []),
+            ids => self.and(&format!("{column} IN ({marks})"), ids.iter().map(|id| Value::Int(*id))),
+        }
+    }
+
+    /// Adds that one of `columns` contains `text`, without regard to the case of ASCII letters.
+    pub fn and_contains(&mut self, columns: &[&str], text: &str) {
+        let pattern = format!("%{}%", like_escaped(&text.to_ascii_lowercase()));
+        let any: Vec<_> =
+            columns.iter().map(|column| format!("lower({column}) LIKE ? ESCAPE '!'")).collect();
+        self.and(&any.join(" OR "), columns.iter().map(|_| Value::Text(pattern.clone())));
+    }
+
+    /// Runs `SELECT columns FROM from` with these conditions.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn list<T>(
+        self,
+        tx: &mut Tx,
+        columns: &str,
+        from: &str,
+        order: &str,
+        window: Window,
+        map: impl FnMut(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Listing<T>, Error> {
+        let mut values = self.borrowed();
+        let counted = Query::new(format!(
+            "SELECT COUNT(*) FROM (SELECT 1 FROM {from}{} LIMIT {}) counted",
+            self.text,
+            MAX_COUNTED_ROWS + 1
+        ));
+        let total = tx.one(&counted, &values, |row| row.get::<i64>(0)).await?.unwrap_or(0);
+        let window_at = values.len();
+        values.extend([V::Int(window.limit), V::Int(window.offset)]);
+        let page = Query::new(format!(
+            "SELECT {columns} FROM {from}{} ORDER BY {order} LIMIT ${} OFFSET ${}",
+            self.text,
+            window_at + 1,
+            window_at + 2
+        ));
+        let items = tx.all(&page, &values, map).await?;
+        Ok(Listing { items, total: (total <= MAX_COUNTED_ROWS).then_some(total) })
+    }
+
+    fn borrowed(&self) -> Vec<V<'_>> {
+        self.values
+            .iter()
+            .map(|value| match value {
+                Value::Int(number) => V::Int(*number),
+                Value::Text(text) => V::Text(text),
+            })
+            .collect()
+    }
+}
+
+/// Returns `text` so that LIKE takes every character for itself; `!` is the escape character.
+fn like_escaped(text: &str) -> String {
+    text.replace('!', "!!").replace('%', "!%").replace('_', "!_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_numbered_across_conditions() {
+        let mut conditions = Conditions::default();
+        conditions.and("a = ? OR b = ?", [1.into(), "x".into()]);
+        conditions.and_in("c", &[5, 6]);
+        conditions.and_in("d", &[]);
+        assert_eq!(conditions.text, " WHERE (a = $1 OR b = $2) AND (c IN ($3, $4)) AND (1 = 0)");
+        assert_eq!(conditions.values.len(), 4);
+    }
+
+    #[test]
+    fn what_is_searched_for_is_taken_literally() {
+        assert_eq!(like_escaped("50%_!"), "50!%!_!!");
+    }
+}

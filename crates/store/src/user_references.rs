@@ -1,0 +1,52 @@
+//! Every column that refers to a user, and what becomes of it when that user is deleted.
+//!
+//! A test reads the foreign keys of the live schema on both engines and fails unless each stands in exactly one of the
+//! two lists, so that no record can be forgotten.
+
+use portcullis_rules::id::UserId;
+
+use crate::db::{Error, Query, Statement, Tx, V};
+
+/// This file has no statement of its own: its texts are made from [`MOVED_TO_GHOST`].
+pub(crate) static STATEMENTS: &[&Statement] = &[];
+
+/// Columns whose rows move to the Ghost User: records that others read.
+pub const MOVED_TO_GHOST: &[(&str, &str)] = &[
+    ("access_tokens", "created_by"),
+    ("access_tokens", "user_id"),
+    ("audit_events", "author_id"),
+    ("events", "author_id"),
+    ("issues", "author_id"),
+    ("issues", "closed_by"),
+    ("issues", "last_editor_id"),
+    ("members", "created_by"),
+    ("notes", "author_id"),
+    ("notes", "last_editor_id"),
+    ("projects", "creator_id"),
+    ("pushes", "user_id"),
+    ("users", "created_by"),
+];
+
+/// Columns whose rows are deleted with the user, by the schema, and why.
+pub const DELETED_WITH_USER: &[(&str, &str, &str)] = &[
+    ("issue_assignees", "user_id", "an assignment is a task for somebody; nobody is left to do it"),
+    ("members", "user_id", "a membership is a right, and rights end with their user"),
+    ("namespaces", "owner_id", "a person's own namespace; deletion waits until no project is left in it"),
+];
+
+/// Moves up to `batch` rows of one column from `user` to `ghost`. Returns how many were moved.
+///
+/// # Errors
+/// The database's.
+pub async fn move_to_ghost(
+    tx: &mut Tx,
+    (table, column): (&str, &str),
+    user: UserId,
+    ghost: UserId,
+    batch: i64,
+) -> Result<u64, Error> {
+    let query = Query::new(format!(
+        "UPDATE {table} SET {column} = $1 WHERE id IN (SELECT id FROM {table} WHERE {column} = $2 ORDER BY id LIMIT $3)"
+    ));
+    tx.run(&query, &[V::from(ghost.0), V::from(user.0), V::from(batch)]).await
+}

@@ -1,0 +1,369 @@
+//! Users: people, bots and the Ghost User.
+
+use portcullis_rules::id::{ProjectId, UserId};
+
+use crate::audience::Audience;
+use crate::db::{Error, Row, Tx, V, statements};
+use crate::select::{Conditions, Listing, Window};
+
+/// What kind of user one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserKind {
+    /// A person.
+    Person,
+    /// The bot of a project access token.
+    ProjectBot,
+    /// The one user that takes over the records of deleted ones.
+    Ghost,
+}
+
+impl UserKind {
+    fn name(self) -> &'static str {
+        match self {
+            UserKind::Person => "person",
+            UserKind::ProjectBot => "project_bot",
+            UserKind::Ghost => "ghost",
+        }
+    }
+
+    /// Returns the kind stored as `text`.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when it is none.
+    pub fn from_stored(text: &str) -> Result<UserKind, Error> {
+        match text {
+            "person" => Ok(UserKind::Person),
+            "project_bot" => Ok(UserKind::ProjectBot),
+            "ghost" => Ok(UserKind::Ghost),
+            other => Err(Error::Corrupt(format!("users.kind is {other}"))),
+        }
+    }
+}
+
+/// A user as recorded.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// The id.
+    pub id: UserId,
+    /// The name used in addresses, unique without regard to case.
+    pub username: String,
+    /// The name people read.
+    pub name: String,
+    /// The mail address.
+    pub email: String,
+    /// What kind of user this is.
+    pub kind: UserKind,
+    /// Whether the user administers the instance.
+    pub administrator: bool,
+    /// Whether the user is external.
+    pub external: bool,
+    /// Whether the user is blocked.
+    pub blocked: bool,
+    /// The project a bot belongs to.
+    pub bot_project: Option<ProjectId>,
+    /// Who made this user.
+    pub created_by: Option<UserId>,
+    /// When, in Unix microseconds.
+    pub created_at: i64,
+}
+
+/// The columns of [`User`], in the order [`read`] expects, under the alias `u`.
+pub(crate) const COLUMNS: &str = "u.id, u.username, u.name, u.email, u.kind, u.administrator_since, \
+     u.external_since, u.blocked_at, u.bot_project_id, u.created_by, u.created_at";
+
+/// How many columns [`read`] takes.
+pub(crate) const COLUMN_COUNT: usize = 11;
+
+/// Reads a user whose columns begin at `at`.
+pub(crate) fn read_at(row: &Row<'_>, at: usize) -> Result<User, Error> {
+    Ok(User {
+        id: UserId(row.get(at)?),
+        username: row.get(at + 1)?,
+        name: row.get(at + 2)?,
+        email: row.get(at + 3)?,
+        kind: UserKind::from_stored(row.text(at + 4)?)?,
+        administrator: row.get::<Option<i64>>(at + 5)?.is_some(),
+        external: row.get::<Option<i64>>(at + 6)?.is_some(),
+        blocked: row.get::<Option<i64>>(at + 7)?.is_some(),
+        bot_project: row.get::<Option<i64>>(at + 8)?.map(ProjectId),
+        created_by: row.get::<Option<i64>>(at + 9)?.map(UserId),
+        created_at: row.get(at + 10)?,
+    })
+}
+
+fn read(row: &Row<'_>) -> Result<User, Error> {
+    read_at(row, 0)
+}
+
+statements! {
+    INSERT = "INSERT INTO users (username, name, email, kind, password_hash, administrator_since, external_since, \
+        bot_project_id, created_by, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10) RETURNING id";
+    FIND = "SELECT u.id, u.username, u.name, u.email, u.kind, u.administrator_since, u.external_since, u.blocked_at, \
+        u.bot_project_id, u.created_by, u.created_at FROM users u WHERE u.id = $1";
+    FIND_BY_USERNAME = "SELECT u.id, u.username, u.name, u.email, u.kind, u.administrator_since, u.external_since, u.blocked_at, \
+        u.bot_project_id, u.created_by, u.created_at FROM users u WHERE lower(u.username) = $1";
+    GHOST = "SELECT id FROM users WHERE kind = 'ghost' ORDER BY id LIMIT 1";
+    PASSWORD_HASH = "SELECT password_hash FROM users WHERE id = $1";
+    SET_PASSWORD_HASH = "UPDATE users SET password_hash = $2, updated_at = $3 WHERE id = $1 AND kind = 'person'";
+    BOT_USERNAMES = "SELECT username FROM users WHERE username LIKE $1 ESCAPE '!'";
+    BOTS_OF_PROJECT = "SELECT id FROM users WHERE bot_project_id = $1 ORDER BY id";
+    BLOCK = "UPDATE users SET blocked_at = COALESCE(blocked_at, $2), updated_at = $2 WHERE id = $1";
+    UNBLOCK = "UPDATE users SET blocked_at = NULL, updated_at = $2 WHERE id = $1 AND deletion_requested_at IS NULL";
+    REQUEST_DELETION = "UPDATE users SET blocked_at = COALESCE(blocked_at, $2), \
+        deletion_requested_at = COALESCE(deletion_requested_at, $2), updated_at = $2 WHERE id = $1";
+    DELETE = "DELETE FROM users WHERE id = $1 AND deletion_requested_at IS NOT NULL AND kind <> 'ghost'";
+    SET_EXTERNAL = "UPDATE users SET external_since = $2 WHERE id = $1";
+    SEATS = "SELECT COUNT(*) FROM users WHERE kind = 'person' AND blocked_at IS NULL";
+    COUNT = "SELECT COUNT(*) FROM users WHERE kind <> 'ghost'";
+    OTHER_ADMINISTRATORS = "SELECT COUNT(*) FROM users WHERE administrator_since IS NOT NULL AND blocked_at IS NULL AND id <> $1";
+    LOCK = "UPDATE users SET updated_at = updated_at WHERE id = $1";
+    WITHOUT_LIVING_TOKEN = "SELECT u.id FROM users u WHERE u.kind = 'project_bot' AND u.deletion_requested_at IS NULL \
+        AND NOT u.id IN (SELECT t.user_id FROM access_tokens t WHERE t.revoked_at IS NULL \
+        AND (t.expires_at IS NULL OR t.expires_at > $1)) ORDER BY u.id LIMIT 100";
+}
+
+/// A user to be recorded.
+#[derive(Clone, Debug)]
+pub struct NewUser<'a> {
+    /// The name used in addresses.
+    pub username: &'a str,
+    /// The name people read.
+    pub name: &'a str,
+    /// The mail address.
+    pub email: &'a str,
+    /// The kind.
+    pub kind: UserKind,
+    /// The password's hash in PHC string format; people only.
+    pub password_hash: Option<&'a str>,
+    /// Whether the user administers the instance.
+    pub administrator: bool,
+    /// Whether the user is external.
+    pub external: bool,
+    /// The project a bot belongs to.
+    pub bot_project: Option<ProjectId>,
+    /// Who makes this user.
+    pub created_by: Option<UserId>,
+}
+
+/// Records a user.
+///
+/// # Errors
+/// [`Error::Unique`] when the username or the address is taken.
+pub async fn insert(tx: &mut Tx, user: &NewUser<'_>, now: i64) -> Result<UserId, Error> {
+    let params = [
+        V::from(user.username),
+        V::from(user.name),
+        V::from(user.email),
+        V::from(user.kind.name()),
+        V::from(user.password_hash),
+        V::from(user.administrator.then_some(now)),
+        V::from(user.external.then_some(now)),
+        V::from(user.bot_project.map(|project| project.0)),
+        V::from(user.created_by.map(|user| user.0)),
+        V::from(now),
+    ];
+    let id = tx.one(&INSERT, &params, |row| row.get(0)).await?;
+    id.map(UserId).ok_or_else(|| Error::Corrupt("an insert returned no id".to_owned()))
+}
+
+/// Returns the user with this id.
+///
+/// # Errors
+/// The database's.
+pub async fn find(tx: &mut Tx, id: UserId) -> Result<Option<User>, Error> {
+    tx.one(&FIND, &[V::from(id.0)], read).await
+}
+
+/// Returns the user with this name, whatever its case.
+///
+/// # Errors
+/// The database's.
+pub async fn find_by_username(tx: &mut Tx, username: &str) -> Result<Option<User>, Error> {
+    tx.one(&FIND_BY_USERNAME, &[V::from(&username.to_ascii_lowercase())], read).await
+}
+
+/// Returns the Ghost User, once it was made.
+///
+/// # Errors
+/// The database's.
+pub async fn find_ghost(tx: &mut Tx) -> Result<Option<UserId>, Error> {
+    Ok(tx.one(&GHOST, &[], |row| row.get(0)).await?.map(UserId))
+}
+
+/// Returns the hash of a person's password, in PHC string format.
+///
+/// # Errors
+/// The database's.
+pub async fn find_password_hash(tx: &mut Tx, id: UserId) -> Result<Option<String>, Error> {
+    Ok(tx.one(&PASSWORD_HASH, &[V::from(id.0)], |row| row.get(0)).await?.flatten())
+}
+
+/// Records the hash of a person's password.
+///
+/// # Errors
+/// The database's.
+pub async fn set_password_hash(tx: &mut Tx, id: UserId, hash: &str, now: i64) -> Result<(), Error> {
+    tx.run(&SET_PASSWORD_HASH, &[V::from(id.0), V::from(hash), V::from(now)]).await?;
+    Ok(())
+}
+
+/// Returns the usernames that bots of this project hold now.
+///
+/// # Errors
+/// The database's.
+pub async fn bot_usernames(tx: &mut Tx, project: ProjectId) -> Result<Vec<String>, Error> {
+    let pattern = format!("project!_{project}!_bot%");
+    tx.all(&BOT_USERNAMES, &[V::from(&pattern)], |row| row.get(0)).await
+}
+
+/// Returns the bots of a project.
+///
+/// # Errors
+/// The database's.
+pub async fn bots_of_project(tx: &mut Tx, project: ProjectId) -> Result<Vec<UserId>, Error> {
+    Ok(tx
+        .all(&BOTS_OF_PROJECT, &[V::from(project.0)], |row| row.get(0))
+        .await?
+        .into_iter()
+        .map(UserId)
+        .collect())
+}
+
+/// Returns up to 100 bots none of whose tokens has been alive since `since`.
+///
+/// # Errors
+/// The database's.
+pub async fn bots_without_living_token(tx: &mut Tx, since: i64) -> Result<Vec<UserId>, Error> {
+    Ok(tx
+        .all(&WITHOUT_LIVING_TOKEN, &[V::from(since)], |row| row.get(0))
+        .await?
+        .into_iter()
+        .map(UserId)
+        .collect())
+}
+
+/// Blocks a user: every credential of theirs is refused from the next request on.
+///
+/// # Errors
+/// The database's.
+pub async fn block(tx: &mut Tx, id: UserId, now: i64) -> Result<(), Error> {
+    tx.run(&BLOCK, &[V::from(id.0), V::from(now)]).await?;
+    Ok(())
+}
+
+/// Ends a block, unless the user is being deleted.
+///
+/// # Errors
+/// The database's.
+pub async fn unblock(tx: &mut Tx, id: UserId, now: i64) -> Result<bool, Error> {
+    Ok(tx.run(&UNBLOCK, &[V::from(id.0), V::from(now)]).await? > 0)
+}
+
+/// Blocks a user whose deletion begins.
+///
+/// # Errors
+/// The database's.
+pub async fn request_deletion(tx: &mut Tx, id: UserId, now: i64) -> Result<(), Error> {
+    tx.run(&REQUEST_DELETION, &[V::from(id.0), V::from(now)]).await?;
+    Ok(())
+}
+
+/// Deletes a user whose records have all been moved.
+///
+/// # Errors
+/// [`Error::ForeignKey`] when a record still refers to the user.
+pub async fn delete(tx: &mut Tx, id: UserId) -> Result<bool, Error> {
+    Ok(tx.run(&DELETE, &[V::from(id.0)]).await? > 0)
+}
+
+/// Records whether a user is external.
+///
+/// # Errors
+/// The database's.
+pub async fn set_external(tx: &mut Tx, id: UserId, external: bool, now: i64) -> Result<(), Error> {
+    tx.run(&SET_EXTERNAL, &[V::from(id.0), V::from(external.then_some(now))]).await?;
+    Ok(())
+}
+
+/// Returns how many users count as licensed seats: people who are not blocked. Bots and the Ghost User never do.
+///
+/// # Errors
+/// The database's.
+pub async fn seats(tx: &mut Tx) -> Result<i64, Error> {
+    Ok(tx.one(&SEATS, &[], |row| row.get(0)).await?.unwrap_or(0))
+}
+
+/// Returns how many users there are, bots included, the Ghost User not.
+///
+/// # Errors
+/// The database's.
+pub async fn count(tx: &mut Tx) -> Result<i64, Error> {
+    Ok(tx.one(&COUNT, &[], |row| row.get(0)).await?.unwrap_or(0))
+}
+
+/// Returns how many administrators there are apart from this one.
+///
+/// # Errors
+/// The database's.
+pub async fn other_administrators(tx: &mut Tx, id: UserId) -> Result<i64, Error> {
+    Ok(tx.one(&OTHER_ADMINISTRATORS, &[V::from(id.0)], |row| row.get(0)).await?.unwrap_or(0))
+}
+
+/// Locks a user's row until the transaction ends, so that no two deal with the same user at once. Returns whether
+/// there is such a user.
+///
+/// # Errors
+/// The database's.
+pub async fn lock(tx: &mut Tx, id: UserId) -> Result<bool, Error> {
+    Ok(tx.run(&LOCK, &[V::from(id.0)]).await? > 0)
+}
+
+/// What a list of users is narrowed to.
+#[derive(Clone, Debug, Default)]
+pub struct UserFilter {
+    /// Exactly this username, whatever its case.
+    pub username: Option<String>,
+    /// Part of the name or username, or exactly the address.
+    pub search: Option<String>,
+    /// Only blocked ones, or only others.
+    pub blocked: Option<bool>,
+    /// Only external ones, or only others.
+    pub external: Option<bool>,
+    /// Only people, without bots.
+    pub without_bots: bool,
+}
+
+/// Returns the users that `audience` can see, newest first.
+///
+/// # Errors
+/// The database's.
+pub async fn list(
+    tx: &mut Tx,
+    audience: Audience,
+    filter: &UserFilter,
+    window: Window,
+    now: i64,
+) -> Result<Listing<User>, Error> {
+    let mut conditions = Conditions::default();
+    audience.narrow_users(&mut conditions, now);
+    if let Some(username) = &filter.username {
+        conditions.and("lower(u.username) = ?", [username.to_ascii_lowercase().into()]);
+    }
+    if let Some(search) = &filter.search {
+        conditions.and_contains(&["u.name", "u.username"], search);
+    }
+    match filter.blocked {
+        Some(true) => conditions.and("u.blocked_at IS NOT NULL", []),
+        Some(false) => conditions.and("u.blocked_at IS NULL", []),
+        None => {}
+    }
+    match filter.external {
+        Some(true) => conditions.and("u.external_since IS NOT NULL", []),
+        Some(false) => conditions.and("u.external_since IS NULL", []),
+        None => {}
+    }
+    if filter.without_bots {
+        conditions.and("u.kind = 'person'", []);
+    }
+    conditions.list(tx, COLUMNS, "users u", "u.id DESC", window, read).await
+}
