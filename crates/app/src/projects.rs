@@ -1,7 +1,7 @@
 //! Projects.
 
 use portcullis_git::{FirstCommit, ObjectFormat, RefName, Signature};
-use portcullis_rules::access::{FeatureAccess, Role, Visibility, act};
+use portcullis_rules::access::{Act, FeatureAccess, Role, Visibility, act, on};
 use portcullis_rules::id::{NamespaceId, ProjectId, UserId};
 use portcullis_rules::names::{DisplayName, IdOrPath, PathSegment};
 use portcullis_store::db::{self, Tx};
@@ -81,7 +81,7 @@ pub async fn create(
     forge: &Forge,
     access: &Authorized<act::CreateProject>,
     request: NewProjectRequest,
-) -> Result<Project, Error> {
+) -> Result<ProjectDetails, Error> {
     let creator = access.identity()?;
     let reference = match request.namespace {
         Some(id) => Some(IdOrPath::Id(id.0)),
@@ -183,7 +183,12 @@ pub async fn create(
         Ok(project)
     };
     match made.await {
-        Ok(project) => Ok(project),
+        Ok(project) => Ok(ProjectDetails {
+            project,
+            topics: request.topics.clone(),
+            project_role: namespace.owner.map(|_| Role::Owner),
+            namespace_role: if namespace.owner.is_some() { None } else { place.role() },
+        }),
         Err(error) => {
             if let Err(left) = forge.git().delete(id.0).await {
                 tracing::warn!(project.id = id.0, error = %left, "a repository without a project is left on disk");
@@ -227,6 +232,10 @@ pub struct ProjectDetails {
     pub project: Project,
     /// Its topics.
     pub topics: Vec<String>,
+    /// The viewer's role through the project itself.
+    pub project_role: Option<Role>,
+    /// The viewer's role through the groups above.
+    pub namespace_role: Option<Role>,
 }
 
 /// Returns the project.
@@ -234,14 +243,15 @@ pub struct ProjectDetails {
 /// # Errors
 /// The database's.
 pub async fn get(forge: &Forge, access: &Authorized<act::ReadProject>) -> Result<ProjectDetails, Error> {
-    details(forge, access.project()).await
+    details(forge, access).await
 }
 
-async fn details(forge: &Forge, id: ProjectId) -> Result<ProjectDetails, Error> {
+async fn details<A: Act<On = on::Project>>(forge: &Forge, access: &Authorized<A>) -> Result<ProjectDetails, Error> {
     let mut tx = forge.db().read().await?;
-    let project = projects::find(&mut tx, id).await?.ok_or(Error::NotFound("Project"))?;
-    let topics = projects::topics(&mut tx, id).await?;
-    Ok(ProjectDetails { project, topics })
+    let project = projects::find(&mut tx, access.project()).await?.ok_or(Error::NotFound("Project"))?;
+    let topics = projects::topics(&mut tx, access.project()).await?;
+    let (project_role, namespace_role) = (access.place().project_role, access.place().namespace_role);
+    Ok(ProjectDetails { project, topics, project_role, namespace_role })
 }
 
 /// Returns the projects the viewer may see.
@@ -258,10 +268,29 @@ pub async fn list(
     let found = projects::list(&mut tx, viewer.audience(), filter, window, forge.now()).await?;
     let ids: Vec<_> = found.items.iter().map(|project| project.id.0).collect();
     let topics = if ids.is_empty() { Vec::new() } else { projects::topics_of(&mut tx, &ids).await? };
+    let roles = match viewer.identity() {
+        Some(identity) => projects::roles_of(&mut tx, identity.user, &ids, forge.now()).await?,
+        None => Vec::new(),
+    };
     Ok(found.map(|project| {
+        let role = roles.iter().find(|(id, _, _)| *id == project.id.0);
+        let (project_role, namespace_role) = role.map_or((None, None), |(_, own, above)| (*own, *above));
         let own = topics.iter().filter(|(id, _)| *id == project.id.0).map(|(_, topic)| topic.clone()).collect();
-        ProjectDetails { project, topics: own }
+        ProjectDetails { project, topics: own, project_role, namespace_role }
     }))
+}
+
+/// Returns a person's own namespace.
+///
+/// # Errors
+/// The database's.
+pub async fn own_namespace(
+    forge: &Forge,
+    _access: &Authorized<act::ReadUsers>,
+    user: UserId,
+) -> Result<Option<NamespaceId>, Error> {
+    let mut tx = forge.db().read().await?;
+    Ok(namespaces::find_own(&mut tx, user).await?.map(|own| own.id))
 }
 
 /// What is to change about a project; what is absent stays.
@@ -357,7 +386,7 @@ pub async fn update(
         forge.git().set_default_branch(project.id.0, branch).await?;
     }
     tx.commit().await?;
-    details(forge, project.id).await
+    details(forge, &access).await
 }
 
 /// Makes a project read-only, or writable again.
@@ -376,7 +405,7 @@ pub async fn set_archived(
     let entry = Entry::project(access.project(), &access.place().full_path, event);
     audit::record(&mut tx, access.viewer(), entry, now).await?;
     tx.commit().await?;
-    details(forge, access.project()).await
+    details(forge, access).await
 }
 
 /// Deletes a project: it is gone for everybody at once, its bots end in the same transaction, and a job removes

@@ -8,9 +8,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use portcullis_git::{
-    CompletedPush, Exchange, GitProtocol, JudgeFuture, ProposedPush, PushJudge, RefUpdate, Service, UpdateKind, Verdict,
-};
+pub use portcullis_git::{Exchange, GitProtocol, Service};
+use portcullis_git::{CompletedPush, JudgeFuture, ProposedPush, PushJudge, RefUpdate, UpdateKind, Verdict};
 use portcullis_rules::access::{Denial, Role, act};
 use portcullis_store::db::Tx;
 use portcullis_store::events::{self, NewEvent};

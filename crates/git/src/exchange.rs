@@ -526,3 +526,22 @@ impl Beginning {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exchange_is_either_accepted_or_abandoned() {
+        let accepted = Shared::new();
+        assert!(accepted.accept());
+        assert!(!accepted.abandon(Failure::LetGo));
+        assert!(!accepted.kill.is_cancelled(), "an accepted push would be killed");
+
+        let abandoned = Shared::new();
+        assert!(abandoned.abandon(Failure::BrokenInput));
+        assert!(!abandoned.accept(), "a push that nobody waits for would be accepted");
+        assert!(abandoned.kill.is_cancelled());
+        assert_eq!(abandoned.failure.get(), Some(&Failure::BrokenInput));
+    }
+}

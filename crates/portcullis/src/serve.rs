@@ -1,6 +1,6 @@
 //! `portcullis serve`: from settings to a running forge, and its orderly end.
 
-use std::{fmt::Write as _, future::Future, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{fmt::Write as _, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use portcullis_app::{forge::INITIAL_PASSWORD_FILE, jobs, settings::Settings};
@@ -56,12 +56,9 @@ async fn serve(settings: Settings, tls: Option<TlsReload>) -> anyhow::Result<()>
     let workers = jobs::start(&forge, settings.database_url.is_none());
     let router = portcullis_web::router(Arc::clone(&forge));
 
-    let base = settings
-        .external_url
-        .clone()
-        .unwrap_or_else(|| format!("{}://{address}", if tls.is_some() { "https" } else { "http" }));
+    let base = format!("{}://{address}", if tls.is_some() { "https" } else { "http" });
     let password_file = forge.is_first_start().then(|| settings.data.join(INITIAL_PASSWORD_FILE));
-    output::print_if_possible(&greeting(&base, password_file.as_deref(), &settings.data));
+    output::print_if_possible(&greeting(&base, &settings, password_file.as_deref()));
     tracing::info!(%address, encrypted = tls.is_some(), version = env!("CARGO_PKG_VERSION"), "listening");
     if tls.is_none() && !address.ip().is_loopback() {
         tracing::warn!(
@@ -139,17 +136,20 @@ fn reload(tls: Option<&TlsReload>) {
 }
 
 /// What a person at the terminal reads when the forge has started.
-fn greeting(base: &str, password_file: Option<&Path>, data: &Path) -> String {
+fn greeting(base: &str, settings: &Settings, password_file: Option<&Path>) -> String {
     let mut text = format!("Portcullis listens at {base}\n");
-    if let Some(password_file) = password_file {
+    if let Some(url) = &settings.external_url {
         // Writing into a string cannot fail.
+        let _ = writeln!(text, "People and clients use {url}");
+    }
+    if let Some(password_file) = password_file {
         let _ = write!(
             text,
             "\nThis is its first start. The administrator is `root`; the password is in\n  {}\n\
              Next, make a token for the API:\n  \
              portcullis token create --data {} --user root --name setup --scopes api\n",
             password_file.display(),
-            quoted(data),
+            quoted(&settings.data),
         );
     }
     text
@@ -178,12 +178,10 @@ impl Orders {
     }
 
     /// Waits for the next order and returns its name.
-    fn next(&mut self) -> impl Future<Output = &'static str> {
-        async {
-            tokio::select! {
-                _ = self.terminate.recv() => "SIGTERM",
-                _ = self.interrupt.recv() => "SIGINT",
-            }
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `portcullis user`: what an operator does about people.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead};
 
 use anyhow::{Context, bail};
 use portcullis_app::{

@@ -2,6 +2,8 @@
 //!
 //! Each test runs the real binary in a folder of its own. The certificates are made by the `openssl` program.
 
+#![expect(clippy::unwrap_used, reason = "a test may end where something unexpected happens")]
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -33,8 +35,23 @@ fn portcullis(arguments: &[&str]) -> Command {
     command
 }
 
+/// Runs a command that must end by itself; one that goes on, as a server would, is ended and shows by its status.
 fn run(arguments: &[&str]) -> Output {
-    portcullis(arguments).output().unwrap()
+    finish(portcullis(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+}
+
+fn finish(child: Child) -> Output {
+    let id = Pid::from_child(&child);
+    let (ended, waiting) = mpsc::channel::<()>();
+    let watchdog = thread::spawn(move || {
+        if waiting.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+            let _ = kill_process(id, Signal::KILL);
+        }
+    });
+    let output = child.wait_with_output().unwrap();
+    drop(ended);
+    watchdog.join().unwrap();
+    output
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -534,7 +551,7 @@ fn people_and_tokens_are_made_while_the_server_runs() {
         .spawn()
         .unwrap();
     create.stdin.take().unwrap().write_all(b"correct horse battery staple\n").unwrap();
-    let output = create.wait_with_output().unwrap();
+    let output = finish(create);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let again = run(&[
         "user",

@@ -169,6 +169,7 @@ CREATE TABLE issues (
   updated_at BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX issues_iid ON issues (project_id, iid);
+CREATE INDEX issues_created ON issues (project_id, created_at, id);
 CREATE INDEX issues_author ON issues (author_id);
 CREATE INDEX issues_last_editor ON issues (last_editor_id);
 CREATE INDEX issues_closed_by ON issues (closed_by);

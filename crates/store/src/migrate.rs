@@ -35,7 +35,8 @@ pub struct Migrated {
 /// The same number in every process, so that only one at a time migrates a PostgreSQL database.
 const LOCK_POSTGRES: &str = "SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock(8101734925601)";
 
-const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (version BIGINT PRIMARY KEY, name TEXT NOT NULL, applied_at BIGINT NOT NULL)";
+const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations \
+    (version BIGINT PRIMARY KEY, name TEXT NOT NULL, applied_at BIGINT NOT NULL)";
 
 static VERSION: Statement =
     Statement::new("migrate::VERSION", "SELECT COALESCE(MAX(version), 0) FROM schema_migrations");

@@ -1,9 +1,155 @@
-//! (being written)
+//! Comments on issues.
+//!
+//! A comment is only ever found inside its issue. Internal ones are left out by the reading statements themselves.
 
-use crate::db::{Error, Tx, statements};
+use portcullis_rules::id::{IssueId, NoteId, ProjectId, UserId};
+
+use crate::db::{Error, Row, Tx, V, statements};
+use crate::issues::Sight;
+use crate::select::{Conditions, Listing, Window};
+use crate::users::{self, User};
+
+/// A comment as recorded.
+#[derive(Clone, Debug)]
+pub struct Note {
+    /// The id.
+    pub id: NoteId,
+    /// The project.
+    pub project: ProjectId,
+    /// The issue.
+    pub issue: IssueId,
+    /// Who wrote it, or the Ghost User.
+    pub author: User,
+    /// What it says, in Markdown.
+    pub body: String,
+    /// Whether the forge wrote it about a change, in its author's name.
+    pub system: bool,
+    /// Whether it is kept from those who may not read confidential issues.
+    pub internal: bool,
+    /// When it was made, in Unix microseconds.
+    pub created_at: i64,
+    /// When it last changed.
+    pub updated_at: i64,
+}
+
+/// The columns of [`Note`], in the order [`read`] expects.
+macro_rules! columns {
+    () => {
+        "u.id, u.username, u.name, u.email, u.kind, u.administrator_since, u.external_since, u.blocked_at, \
+         u.bot_project_id, u.created_by, u.created_at, \
+         n.id, n.project_id, n.issue_id, n.body, n.system_at, n.internal_at, n.created_at, n.updated_at"
+    };
+}
+
+fn read(row: &Row<'_>) -> Result<Note, Error> {
+    let at = users::COLUMN_COUNT;
+    Ok(Note {
+        author: users::read_at(row, 0)?,
+        id: NoteId(row.get(at)?),
+        project: ProjectId(row.get(at + 1)?),
+        issue: IssueId(row.get(at + 2)?),
+        body: row.get(at + 3)?,
+        system: row.get::<Option<i64>>(at + 4)?.is_some(),
+        internal: row.get::<Option<i64>>(at + 5)?.is_some(),
+        created_at: row.get(at + 6)?,
+        updated_at: row.get(at + 7)?,
+    })
+}
 
 statements! {
+    INSERT = "INSERT INTO notes (project_id, issue_id, author_id, body, system_at, internal_at, created_at, updated_at) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $7) RETURNING id";
+    FIND = concat!(
+        "SELECT ", columns!(), " FROM notes n JOIN users u ON u.id = n.author_id \
+        WHERE n.project_id = $1 AND n.issue_id = $2 AND n.id = $3 AND (n.internal_at IS NULL OR $4 = 1)"
+    );
+    UPDATE = "UPDATE notes SET body = $3, last_editor_id = $4, updated_at = $5 WHERE project_id = $1 AND id = $2";
+    SET_EVENT_DETAILS = "UPDATE events SET details = $3 WHERE project_id = $1 AND target_type = 'Note' AND target_id = $2";
+    DELETE_EVENTS = "DELETE FROM events WHERE project_id = $1 AND target_type = 'Note' AND target_id = $2";
+    DELETE = "DELETE FROM notes WHERE project_id = $1 AND id = $2";
     COUNT = "SELECT COUNT(*) FROM notes";
+}
+
+/// A comment to be recorded.
+#[derive(Clone, Debug)]
+pub struct NewNote<'a> {
+    /// The project.
+    pub project: ProjectId,
+    /// The issue.
+    pub issue: IssueId,
+    /// Who writes it.
+    pub author: UserId,
+    /// What it says.
+    pub body: &'a str,
+    /// Whether the forge writes it about a change.
+    pub system: bool,
+    /// Whether it is kept from those who may not read confidential issues.
+    pub internal: bool,
+}
+
+/// Records a comment.
+///
+/// # Errors
+/// The database's.
+pub async fn insert(tx: &mut Tx, new: &NewNote<'_>, now: i64) -> Result<NoteId, Error> {
+    let params = [
+        V::from(new.project.0),
+        V::from(new.issue.0),
+        V::from(new.author.0),
+        V::from(new.body),
+        V::from(new.system.then_some(now)),
+        V::from(new.internal.then_some(now)),
+        V::from(now),
+    ];
+    let id = tx.one(&INSERT, &params, |row| row.get(0)).await?;
+    id.map(NoteId).ok_or_else(|| Error::Corrupt("an insert returned no id".to_owned()))
+}
+
+/// Returns the comment with this id on an issue, if it is one that is shown.
+///
+/// # Errors
+/// The database's.
+pub async fn find(
+    tx: &mut Tx,
+    project: ProjectId,
+    issue: IssueId,
+    id: NoteId,
+    sight: Sight,
+) -> Result<Option<Note>, Error> {
+    let params = [V::from(project.0), V::from(issue.0), V::from(id.0), V::from(sight.everything())];
+    tx.one(&FIND, &params, read).await
+}
+
+/// Changes what a comment says, and what the feed quotes of it: a comment may be changed for what it gave away.
+/// `event_details` is JSON.
+///
+/// # Errors
+/// The database's.
+pub async fn update(
+    tx: &mut Tx,
+    project: ProjectId,
+    id: NoteId,
+    body: &str,
+    event_details: &str,
+    editor: UserId,
+    now: i64,
+) -> Result<(), Error> {
+    let params = [V::from(project.0), V::from(id.0), V::from(body), V::from(editor.0), V::from(now)];
+    tx.run(&UPDATE, &params).await?;
+    tx.run(&SET_EVENT_DETAILS, &[V::from(project.0), V::from(id.0), V::from(event_details)]).await?;
+    Ok(())
+}
+
+/// Deletes a comment, and what the feed quotes of it: the feed asks the comment whether it is internal, and once it is
+/// gone nothing would keep the quotation hidden.
+///
+/// # Errors
+/// The database's.
+pub async fn delete(tx: &mut Tx, project: ProjectId, id: NoteId) -> Result<(), Error> {
+    let params = [V::from(project.0), V::from(id.0)];
+    tx.run(&DELETE_EVENTS, &params).await?;
+    tx.run(&DELETE, &params).await?;
+    Ok(())
 }
 
 /// Returns how many there are.
@@ -12,4 +158,60 @@ statements! {
 /// The database's.
 pub async fn count(tx: &mut Tx) -> Result<i64, Error> {
     Ok(tx.one(&COUNT, &[], |row| row.get(0)).await?.unwrap_or(0))
+}
+
+/// What a list of comments is ordered by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NoteOrder {
+    /// When it was made.
+    #[default]
+    Created,
+    /// When it last changed.
+    Updated,
+}
+
+/// How a list of comments is ordered.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoteFilter {
+    /// By what.
+    pub order: NoteOrder,
+    /// Oldest first.
+    pub ascending: bool,
+}
+
+/// Returns the comments on an issue that are shown.
+///
+/// # Errors
+/// The database's.
+pub async fn list(
+    tx: &mut Tx,
+    project: ProjectId,
+    issue: IssueId,
+    sight: Sight,
+    filter: NoteFilter,
+    window: Window,
+) -> Result<Listing<Note>, Error> {
+    let mut conditions = Conditions::default();
+    conditions.and("n.project_id = ?", [project.0.into()]);
+    conditions.and("n.issue_id = ?", [issue.0.into()]);
+    if sight != Sight::Everything {
+        conditions.and("n.internal_at IS NULL", []);
+    }
+    let direction = if filter.ascending { "ASC" } else { "DESC" };
+    let column = match filter.order {
+        NoteOrder::Created => "n.created_at",
+        NoteOrder::Updated => "n.updated_at",
+    };
+    let order = format!("{column} {direction}, n.id {direction}");
+    conditions.list(tx, columns!(), "notes n JOIN users u ON u.id = n.author_id", &order, window, read).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_columns_begin_with_those_of_a_user() {
+        assert!(columns!().starts_with(&format!("{}, n.id", users::COLUMNS)));
+    }
 }

@@ -386,6 +386,35 @@ pub async fn topics_of(tx: &mut Tx, ids: &[i64]) -> Result<Vec<(i64, String)>, E
     Ok(rows.items)
 }
 
+/// Returns a user's roles on several projects, in one question: through the project itself, and through its namespaces.
+///
+/// # Errors
+/// The database's.
+pub async fn roles_of(
+    tx: &mut Tx,
+    user: UserId,
+    ids: &[i64],
+    now: i64,
+) -> Result<Vec<(i64, Option<Role>, Option<Role>)>, Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    // The ids are our own numbers, so they can stand in the text.
+    let list = ids.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
+    let query = crate::db::Query::new(format!(
+        "SELECT p.id, (SELECT MAX(m.access_level) FROM members m WHERE m.project_id = p.id AND m.user_id = $1 \
+         AND (m.expires_at IS NULL OR m.expires_at > $2)), \
+         (SELECT MAX(m.access_level) FROM namespace_ancestors a JOIN members m ON m.namespace_id = a.ancestor_id \
+         WHERE a.descendant_id = p.namespace_id AND m.user_id = $1 AND (m.expires_at IS NULL OR m.expires_at > $2)) \
+         FROM projects p WHERE p.id IN ({list})"
+    ));
+    tx.all(&query, &[V::from(user.0), V::from(now)], |row| {
+        let role = |level: Option<i64>| level.and_then(Role::from_level);
+        Ok((row.get(0)?, role(row.get(1)?), role(row.get(2)?)))
+    })
+    .await
+}
+
 /// Replaces a project's topics.
 ///
 /// # Errors

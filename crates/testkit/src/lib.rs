@@ -1,1 +1,29 @@
-//! (under construction)
+//! A running forge and short sentences to test it with. A dev-dependency only: nothing here may reach a release.
+//!
+//! [`TestForge`] is a whole forge on a free loopback port, with a clock that stands still until it is told to move. What
+//! it is filled with comes in through its public face. Start reading at [`TestForge`], then [`Caller`].
+//!
+//! On PostgreSQL when `PORTCULLIS_TEST_ENGINE` is `postgres`: then `PORTCULLIS_TEST_POSTGRES` names a server on which
+//! databases may be made.
+#![expect(clippy::expect_used, clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test that cannot go on should stop")]
+#![expect(missing_docs, reason = "the names are the documentation of a test")]
+
+mod caller;
+mod forge;
+mod git;
+mod postgres;
+
+pub use caller::{Answer, Caller};
+pub use forge::{Bot, Group, Person, Project, TestClock, TestForge, token_secret};
+pub use git::{Git, GitAnswer};
+
+/// Starts a forge whose hooks are run by the binary under test; for tests of the package that builds it.
+#[macro_export]
+macro_rules! forge {
+    () => {
+        $crate::TestForge::start(env!("CARGO_BIN_EXE_portcullis"), |_| {})
+    };
+    ($change:expr) => {
+        $crate::TestForge::start(env!("CARGO_BIN_EXE_portcullis"), $change)
+    };
+}

@@ -197,3 +197,33 @@ async fn repositories_come_and_go_whole() {
         assert_eq!(std::fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700);
     }
 }
+
+/// Wants a file system of a few megabytes, whose folder is named by `PORTCULLIS_TEST_SMALL_DISK`:
+/// `mount -t tmpfs -o size=8m none /mnt/small`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a small file system"]
+async fn a_full_disk_refuses_the_push_and_nothing_else() {
+    let disk = std::path::PathBuf::from(std::env::var_os("PORTCULLIS_TEST_SMALL_DISK").unwrap());
+    let forge = Forge::with(|settings| settings.root = disk.join("repositories")).await;
+    forge.work_tree().await;
+    forge.git("work", &["push", "-q", "origin", "main"]).await;
+    let before = forge.branches().await;
+    write_noise(&forge.path("work/big"), 20_000_000);
+    forge.git("work", &["add", "big"]).await;
+    forge.git("work", &["commit", "-q", "-m", "too big"]).await;
+    let pushed = forge.try_git("work", &["push", "origin", "main"]).await;
+    assert!(text(&pushed).contains("No space left on device"), "{}", text(&pushed));
+    assert_eq!(forge.branches().await, before);
+    forge.assert_whole().await;
+    forge.git("work", &["reset", "-q", "--hard", "HEAD~1"]).await;
+    forge.commit("small").await;
+    forge.git("work", &["push", "-q", "origin", "main"]).await;
+    // Where not even an empty repository fits, that is said, and nothing is left of it.
+    let filler = disk.join("filler");
+    let _ = std::fs::write(&filler, vec![0; 16_000_000]);
+    let made = forge.engine.create(2, ObjectFormat::Sha1, "main").await;
+    assert!(matches!(made, Err(portcullis_git::Error::DiskFull)), "{made:?}");
+    std::fs::remove_file(filler).unwrap();
+    assert_eq!(std::fs::read_dir(disk.join("repositories/@new")).unwrap().count(), 0);
+    forge.engine.create(2, ObjectFormat::Sha1, "main").await.unwrap();
+}

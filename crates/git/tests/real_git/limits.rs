@@ -130,6 +130,32 @@ async fn a_push_that_has_happened_is_told_even_when_the_client_has_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_accepted_push_ends_properly_when_its_client_goes_between_the_hooks() {
+    let forge = Forge::new().await;
+    forge.work_tree().await;
+    // The refs have moved, and git takes its time before it tells the judge.
+    let hook = std::fs::read_to_string(forge.path("hook")).unwrap();
+    let slow = hook.replacen('\n', "\nif [ \"$2\" = post-receive ]; then sleep 1; fi\n", 1);
+    std::fs::write(forge.path("hook"), slow).unwrap();
+    let tip = forge.id_of("main").await;
+    let body = [push_head(ZERO, &tip, "refs/heads/main"), forge.pack("main\n").await].concat();
+    let engine = forge.engine.clone();
+    let judge = Arc::clone(&forge.judge) as Arc<dyn PushJudge>;
+    let push = tokio::spawn(async move {
+        let exchange = engine.receive_pack(1, None, stream::iter([Ok(Bytes::from(body))]), judge).await;
+        collect(exchange.unwrap()).await
+    });
+    let branch = forge.engine.path(1).join("refs/heads/main");
+    assert!(eventually(|| branch.exists()).await);
+    push.abort();
+    assert!(push.await.unwrap_err().is_cancelled());
+    assert!(forge.judge.completed.lock().unwrap().is_empty());
+    assert!(eventually(|| forge.judge.completed.lock().unwrap().len() == 1).await, "a push was forgotten");
+    assert!(forge.quiet().await);
+    assert!(eventually(|| forge.engine.stats().running == 0).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn deleting_a_repository_ends_what_runs_on_it() {
     let forge = Forge::new().await;
     with_large_file(&forge, 20 * 1024 * 1024).await;

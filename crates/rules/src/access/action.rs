@@ -27,7 +27,7 @@ pub mod on {
 /// A type that stands for one [`Action`]; the proof that it was allowed carries this type.
 pub trait Act: Send + Sync + 'static {
     /// What it is about: a type of [`on`].
-    type On: Send + Sync + 'static;
+    type On: std::fmt::Debug + Send + Sync + 'static;
     /// The action.
     const ACTION: Action;
 }

@@ -27,7 +27,6 @@ pub(crate) use catalogue::has_table;
 pub use catalogue::{ForeignKey, prepare_check};
 pub use error::{Cause, Error};
 pub use row::{Column, Row};
-#[allow(unused_imports)]
 pub(crate) use statement::statements;
 pub use statement::{Query, Sql, Statement};
 pub use value::V;
@@ -217,7 +216,8 @@ impl Tx {
     /// If the returned future is dropped early, the transaction is kept whole or not at all.
     ///
     /// # Errors
-    /// [`Error::Aborted`] if a statement of the transaction had failed; otherwise why it could not be kept.
+    /// [`Error::Aborted`] if a statement of the transaction had failed; otherwise why it could not be kept. If the
+    /// connection to PostgreSQL breaks in this moment, [`Error::Unavailable`] leaves open whether it was.
     pub async fn commit(self) -> Result<(), Error> {
         match self.0 {
             Inner::SqliteReader(_) | Inner::PostgresReader(_) => Ok(()),

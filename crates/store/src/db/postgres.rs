@@ -41,7 +41,7 @@ impl Postgres {
         })?;
         if config.get_ssl_mode() == SslMode::Require {
             return Err(Error::Target(
-                "the PostgreSQL URL asks for sslmode=require, but Portcullis does not speak TLS to PostgreSQL: \
+                "the PostgreSQL URL asks for sslmode=require, but Portcullis does not speak TLS to it yet: \
                  use a local socket or a private network with sslmode=disable, or a TLS tunnel"
                     .to_owned(),
             ));

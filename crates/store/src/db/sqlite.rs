@@ -43,6 +43,10 @@ const LOCK_PAUSE: Duration = Duration::from_millis(2);
 /// An open SQLite file.
 pub(super) struct Sqlite {
     path: PathBuf,
+    #[expect(
+        clippy::vec_box,
+        reason = "moved out and in for every look-up, so a pointer is the better item"
+    )]
     readers: Mutex<Vec<Box<Connection>>>,
     reader_permits: Semaphore,
     writer: Arc<tokio::sync::Mutex<WriterState>>,
@@ -68,7 +72,7 @@ impl Sqlite {
     pub(super) async fn open(path: PathBuf) -> Result<Arc<Self>, Error> {
         if path.as_os_str().is_empty() || path == Path::new(":memory:") {
             return Err(Error::Target(
-                "the SQLite database must be a file: a database in memory cannot be shared by several connections"
+                "the SQLite database must be a file: several connections cannot share one in memory"
                     .to_owned(),
             ));
         }

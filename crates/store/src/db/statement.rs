@@ -6,7 +6,7 @@
 
 use std::sync::OnceLock;
 
-/// A statement with a name, fixed at compile time. Tables define theirs with [`statements!`].
+/// A statement with a name, fixed at compile time. Tables define theirs with `statements!`.
 #[derive(Debug)]
 pub struct Statement {
     /// Where the statement is defined, for messages.
@@ -102,7 +102,6 @@ macro_rules! statements {
         pub(crate) static STATEMENTS: &[&$crate::db::Statement] = &[$(&$name),*];
     };
 }
-#[allow(unused_imports)]
 pub(crate) use statements;
 
 #[cfg(test)]

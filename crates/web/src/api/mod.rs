@@ -1,0 +1,129 @@
+//! The REST API below `/api/v4`, in the shapes that GitLab's clients expect: one file for each noun.
+
+pub mod audit_events;
+pub mod events;
+pub mod groups;
+pub mod members;
+pub mod namespaces;
+pub mod personal_tokens;
+pub mod projects;
+pub mod protected_branches;
+pub mod statistics;
+pub mod tokens;
+pub mod users;
+pub mod version;
+
+use axum::extract::FromRequestParts;
+use axum::http::header::CACHE_CONTROL;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, extract};
+use jiff::Timestamp;
+use portcullis_app::records::select::{Listing, Window};
+use portcullis_rules::token::date_at;
+use serde::Serialize;
+
+use crate::AppState;
+use crate::client::BaseUrl;
+use crate::error::ApiError;
+use crate::pagination::{Page, PageLinks, paginated};
+
+/// What a handler answers.
+pub type ApiResult = Result<Response, ApiError>;
+
+/// Returns a time as GitLab writes it: UTC, with milliseconds and `Z`.
+pub fn time(micros: i64) -> String {
+    match Timestamp::from_microsecond(micros) {
+        Ok(time) => time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+        Err(_) => String::new(),
+    }
+}
+
+/// Returns the date of a midnight UTC, as `2026-01-31`.
+pub fn date(micros: i64) -> String {
+    date_at(micros).to_string()
+}
+
+/// The request's surroundings that answers are made with: where links lead, and which page was asked for.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The start of every link.
+    pub base: BaseUrl,
+    page: Page,
+    links: PageLinks,
+}
+
+impl FromRequestParts<AppState> for Surroundings {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Self::Rejection> {
+        let base = BaseUrl::of(parts, state.forge.settings());
+        Ok(Surroundings { page: Page::of(parts), links: PageLinks::of(parts, &base), base })
+    }
+}
+
+impl Surroundings {
+    /// Returns the window of the page that was asked for.
+    pub fn window(&self) -> Window {
+        self.page.window()
+    }
+
+    /// Returns a page of a list.
+    pub fn page<T: Serialize>(&self, listing: Listing<T>) -> Response {
+        paginated(self.page, &self.links, listing)
+    }
+}
+
+/// Returns `201 Created` with a body.
+pub fn created(body: impl Serialize) -> Response {
+    (StatusCode::CREATED, Json(body)).into_response()
+}
+
+/// Returns `200 OK` with a body.
+pub fn ok(body: impl Serialize) -> Response {
+    Json(body).into_response()
+}
+
+/// Returns `204 No Content`.
+pub fn no_content() -> Response {
+    StatusCode::NO_CONTENT.into_response()
+}
+
+/// Returns `202 Accepted` in GitLab's words.
+pub fn accepted() -> Response {
+    (StatusCode::ACCEPTED, Json(serde_json::json!({ "message": "202 Accepted" }))).into_response()
+}
+
+/// Marks an answer that shows a secret: nothing may keep it.
+pub fn never_kept(mut response: Response) -> Response {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The ids and names in a path beside the place itself, as texts; a name that cannot be is simply not found.
+pub type PathParts = extract::RawPathParams;
+
+/// Returns the part of a path with this name.
+pub fn path_text<'a>(parts: &'a PathParts, name: &str) -> &'a str {
+    parts.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value)
+}
+
+/// Returns the number in a path, or the answer to one that is none.
+///
+/// # Errors
+/// `404`, as for a number that nothing has.
+pub fn path_number(parts: &PathParts, name: &str, what: &str) -> Result<i64, ApiError> {
+    path_text(parts, name).parse().map_err(|_| ApiError::not_found(what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_milliseconds_and_a_z() {
+        assert_eq!(time(1_769_872_245_080_999), "2026-01-31T15:10:45.080Z");
+        assert_eq!(date(1_769_872_245_080_999), "2026-01-31");
+    }
+}

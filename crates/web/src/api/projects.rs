@@ -1,0 +1,466 @@
+//! Projects.
+
+use axum::extract::State;
+use portcullis_app::access::{Authorized, Viewer};
+use portcullis_app::people;
+use portcullis_app::projects::{self, NewProjectRequest, ProjectChanges, ProjectDetails};
+use portcullis_app::records::projects::{ProjectFilter, ProjectOrder};
+use portcullis_rules::access::{FeatureAccess, Role, Visibility, act};
+use portcullis_rules::id::{NamespaceId, UserId};
+use serde::Serialize;
+
+use super::{ApiResult, PathParts, Surroundings, accepted, created, ok, path_number, path_text, time};
+use crate::AppState;
+use crate::client::BaseUrl;
+use crate::error::ApiError;
+use crate::params::{Params, Reader};
+
+#[derive(Serialize)]
+struct NamespaceView<'a> {
+    id: i64,
+    name: &'a str,
+    path: &'a str,
+    kind: &'static str,
+    full_path: &'a str,
+    parent_id: Option<i64>,
+    avatar_url: Option<&'a str>,
+    web_url: String,
+}
+
+#[derive(Serialize)]
+struct Links {
+    #[serde(rename = "self")]
+    itself: String,
+    issues: String,
+    repo_branches: String,
+    events: String,
+    members: String,
+}
+
+#[derive(Serialize)]
+struct RoleView {
+    access_level: i64,
+    notification_level: i64,
+}
+
+#[derive(Serialize)]
+struct Permissions {
+    project_access: Option<RoleView>,
+    group_access: Option<RoleView>,
+}
+
+/// A project in GitLab's shape. What this forge does not have is present with the value that says so.
+#[derive(Serialize)]
+struct ProjectView<'a> {
+    id: i64,
+    description: &'a str,
+    name: &'a str,
+    name_with_namespace: String,
+    path: &'a str,
+    path_with_namespace: &'a str,
+    created_at: String,
+    default_branch: Option<&'a str>,
+    tag_list: &'a [String],
+    topics: &'a [String],
+    ssh_url_to_repo: &'static str,
+    http_url_to_repo: String,
+    web_url: String,
+    readme_url: Option<String>,
+    forks_count: i64,
+    avatar_url: Option<&'a str>,
+    star_count: i64,
+    last_activity_at: String,
+    visibility: &'static str,
+    namespace: NamespaceView<'a>,
+    #[serde(rename = "_links")]
+    links: Links,
+    packages_enabled: bool,
+    empty_repo: bool,
+    archived: bool,
+    resolve_outdated_diff_discussions: bool,
+    repository_object_format: &'a str,
+    issues_enabled: bool,
+    merge_requests_enabled: bool,
+    wiki_enabled: bool,
+    jobs_enabled: bool,
+    snippets_enabled: bool,
+    container_registry_enabled: bool,
+    service_desk_enabled: bool,
+    can_create_merge_request_in: bool,
+    issues_access_level: &'static str,
+    repository_access_level: &'static str,
+    merge_requests_access_level: &'static str,
+    forking_access_level: &'static str,
+    wiki_access_level: &'static str,
+    builds_access_level: &'static str,
+    snippets_access_level: &'static str,
+    pages_access_level: &'static str,
+    analytics_access_level: &'static str,
+    container_registry_access_level: &'static str,
+    security_and_compliance_access_level: &'static str,
+    releases_access_level: &'static str,
+    environments_access_level: &'static str,
+    feature_flags_access_level: &'static str,
+    infrastructure_access_level: &'static str,
+    monitor_access_level: &'static str,
+    model_experiments_access_level: &'static str,
+    model_registry_access_level: &'static str,
+    emails_disabled: bool,
+    emails_enabled: bool,
+    shared_runners_enabled: bool,
+    lfs_enabled: bool,
+    creator_id: i64,
+    import_status: &'static str,
+    open_issues_count: i64,
+    description_html: &'static str,
+    updated_at: String,
+    public_jobs: bool,
+    shared_with_groups: [i64; 0],
+    only_allow_merge_if_pipeline_succeeds: bool,
+    allow_merge_on_skipped_pipeline: Option<bool>,
+    request_access_enabled: bool,
+    only_allow_merge_if_all_discussions_are_resolved: bool,
+    remove_source_branch_after_merge: bool,
+    printing_merge_request_link_enabled: bool,
+    merge_method: &'static str,
+    squash_option: &'static str,
+    enforce_auth_checks_on_uploads: bool,
+    suggestion_commit_message: Option<&'a str>,
+    merge_commit_template: Option<&'a str>,
+    squash_commit_template: Option<&'a str>,
+    issue_branch_template: Option<&'a str>,
+    warn_about_potentially_unwanted_characters: bool,
+    autoclose_referenced_issues: bool,
+    max_artifacts_size: Option<i64>,
+    marked_for_deletion_at: Option<&'a str>,
+    marked_for_deletion_on: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    permissions: Option<Permissions>,
+}
+
+fn role(role: Option<Role>) -> Option<RoleView> {
+    role.map(|role| RoleView { access_level: role.level(), notification_level: 3 })
+}
+
+fn view<'a>(details: &'a ProjectDetails, base: &BaseUrl, viewer: &Viewer) -> ProjectView<'a> {
+    let project = &details.project;
+    let base = &*base.0;
+    let web_url = format!("{base}/{}", project.full_path);
+    let api = format!("{base}/api/v4/projects/{}", project.id);
+    let personal = project.namespace_owner.is_some();
+    ProjectView {
+        id: project.id.0,
+        description: &project.description,
+        name: &project.name,
+        name_with_namespace: format!("{} / {}", project.namespace_name, project.name),
+        path: &project.path,
+        path_with_namespace: &project.full_path,
+        created_at: time(project.created_at),
+        default_branch: (!project.empty).then_some(&*project.default_branch),
+        tag_list: &details.topics,
+        topics: &details.topics,
+        ssh_url_to_repo: "",
+        http_url_to_repo: format!("{web_url}.git"),
+        readme_url: None,
+        forks_count: 0,
+        avatar_url: None,
+        star_count: 0,
+        last_activity_at: time(project.last_activity_at),
+        visibility: project.visibility.name(),
+        namespace: NamespaceView {
+            id: project.namespace.0,
+            name: &project.namespace_name,
+            path: &project.namespace_path,
+            kind: if personal { "user" } else { "group" },
+            full_path: &project.namespace_full_path,
+            parent_id: project.namespace_parent.map(|parent| parent.0),
+            avatar_url: None,
+            web_url: format!("{base}/{}{}", if personal { "" } else { "groups/" }, project.namespace_full_path),
+        },
+        links: Links {
+            issues: format!("{api}/issues"),
+            repo_branches: format!("{api}/repository/branches"),
+            events: format!("{api}/events"),
+            members: format!("{api}/members"),
+            itself: api,
+        },
+        web_url,
+        packages_enabled: false,
+        empty_repo: project.empty,
+        archived: project.archived,
+        resolve_outdated_diff_discussions: false,
+        repository_object_format: &project.object_format,
+        issues_enabled: project.issues_access != FeatureAccess::Disabled,
+        merge_requests_enabled: false,
+        wiki_enabled: false,
+        jobs_enabled: false,
+        snippets_enabled: false,
+        container_registry_enabled: false,
+        service_desk_enabled: false,
+        can_create_merge_request_in: false,
+        issues_access_level: project.issues_access.name(),
+        repository_access_level: project.repository_access.name(),
+        merge_requests_access_level: "disabled",
+        forking_access_level: "disabled",
+        wiki_access_level: "disabled",
+        builds_access_level: "disabled",
+        snippets_access_level: "disabled",
+        pages_access_level: "disabled",
+        analytics_access_level: "disabled",
+        container_registry_access_level: "disabled",
+        security_and_compliance_access_level: "disabled",
+        releases_access_level: "disabled",
+        environments_access_level: "disabled",
+        feature_flags_access_level: "disabled",
+        infrastructure_access_level: "disabled",
+        monitor_access_level: "disabled",
+        model_experiments_access_level: "disabled",
+        model_registry_access_level: "disabled",
+        emails_disabled: true,
+        emails_enabled: false,
+        shared_runners_enabled: false,
+        lfs_enabled: false,
+        creator_id: project.creator.0,
+        import_status: "none",
+        open_issues_count: project.open_issues,
+        description_html: "",
+        updated_at: time(project.updated_at),
+        public_jobs: false,
+        shared_with_groups: [],
+        only_allow_merge_if_pipeline_succeeds: false,
+        allow_merge_on_skipped_pipeline: None,
+        request_access_enabled: false,
+        only_allow_merge_if_all_discussions_are_resolved: false,
+        remove_source_branch_after_merge: false,
+        printing_merge_request_link_enabled: false,
+        merge_method: "merge",
+        squash_option: "default_off",
+        enforce_auth_checks_on_uploads: true,
+        suggestion_commit_message: None,
+        merge_commit_template: None,
+        squash_commit_template: None,
+        issue_branch_template: None,
+        warn_about_potentially_unwanted_characters: true,
+        autoclose_referenced_issues: false,
+        max_artifacts_size: None,
+        marked_for_deletion_at: None,
+        marked_for_deletion_on: None,
+        permissions: viewer.identity().map(|_| Permissions {
+            project_access: role(details.project_role),
+            group_access: role(details.namespace_role),
+        }),
+    }
+}
+
+/// Answers a project.
+pub async fn get(
+    access: Authorized<act::ReadProject>,
+    State(state): State<AppState>,
+    around: Surroundings,
+) -> ApiResult {
+    let details = projects::get(&state.forge, &access).await?;
+    Ok(ok(view(&details, &around.base, access.viewer())))
+}
+
+fn filter(read: &mut Reader<'_>, viewer: &Viewer) -> ProjectFilter {
+    let own = viewer.identity().map(|identity| identity.user);
+    let membership = read.boolean("membership").unwrap_or(false);
+    let level = read.one_of("min_access_level", |level| level.parse().ok().and_then(Role::from_level));
+    let level = level.or(membership.then_some(Role::Guest));
+    ProjectFilter {
+        archived: read.boolean("archived"),
+        visibility: read.one_of("visibility", Visibility::from_name),
+        search: read.filled_text("search"),
+        topic: read.filled_text("topic"),
+        member: level.zip(own).map(|(level, own)| (own, level)),
+        owned_by: own.filter(|_| read.boolean("owned").unwrap_or(false)),
+        namespace: None,
+        below: None,
+        with_issues: read.boolean("with_issues_enabled").unwrap_or(false),
+        id_after: read.integer("id_after"),
+        id_before: read.integer("id_before"),
+        order: read
+            .one_of("order_by", |word| {
+                Some(match word {
+                    "id" | "created_at" => ProjectOrder::Created,
+                    "name" => ProjectOrder::Name,
+                    "path" => ProjectOrder::Path,
+                    "updated_at" => ProjectOrder::Updated,
+                    "last_activity_at" => ProjectOrder::LastActivity,
+                    _ => return None,
+                })
+            })
+            .unwrap_or_default(),
+        ascending: read
+            .one_of("sort", |word| match word {
+                "asc" => Some(true),
+                "desc" => Some(false),
+                _ => None,
+            })
+            .unwrap_or(false),
+    }
+}
+
+async fn answer_list(
+    viewer: &Viewer,
+    state: &AppState,
+    around: &Surroundings,
+    params: &Params,
+    narrow: impl FnOnce(&mut ProjectFilter, &mut Reader<'_>),
+) -> ApiResult {
+    let mut read = params.read();
+    let mut filter = filter(&mut read, viewer);
+    narrow(&mut filter, &mut read);
+    // Merge requests do not exist here, so nothing has them enabled.
+    let with_merge_requests = read.boolean("with_merge_requests_enabled").unwrap_or(false);
+    read.finish()?;
+    if with_merge_requests {
+        filter.id_after = Some(i64::MAX);
+    }
+    let found = projects::list(&state.forge, viewer, &filter, around.window()).await?;
+    let total = found.total;
+    let views = found.items.iter().map(|details| view(details, &around.base, viewer)).collect();
+    Ok(around.page(portcullis_app::records::select::Listing { items: views, total }))
+}
+
+/// Answers the projects that the caller may see.
+pub async fn list(
+    access: Authorized<act::ListProjects>,
+    State(state): State<AppState>,
+    around: Surroundings,
+    params: Params,
+) -> ApiResult {
+    answer_list(access.viewer(), &state, &around, &params, |_, _| {}).await
+}
+
+/// Answers the projects of a group.
+pub async fn list_of_group(
+    access: Authorized<act::ReadGroup>,
+    State(state): State<AppState>,
+    around: Surroundings,
+    params: Params,
+) -> ApiResult {
+    let group = access.namespace().id;
+    answer_list(access.viewer(), &state, &around, &params, |filter, read| {
+        if read.boolean("include_subgroups").unwrap_or(false) {
+            filter.below = Some(group);
+        } else {
+            filter.namespace = Some(group);
+        }
+    })
+    .await
+}
+
+/// Answers the projects in a person's own namespace.
+pub async fn list_of_user(
+    access: Authorized<act::ReadUsers>,
+    State(state): State<AppState>,
+    parts: PathParts,
+    around: Surroundings,
+    params: Params,
+) -> ApiResult {
+    let user = match path_number(&parts, "user_id", "User") {
+        Ok(id) => people::get(&state.forge, &access, UserId(id)).await?,
+        Err(_) => people::get_by_username(&state.forge, &access, path_text(&parts, "user_id")).await?,
+    };
+    let own = projects::own_namespace(&state.forge, &access, user.id).await?;
+    answer_list(access.viewer(), &state, &around, &params, |filter, _| {
+        filter.namespace = Some(own.unwrap_or(NamespaceId(0)));
+    })
+    .await
+}
+
+/// Reads who may use a part: the level's name, or the older switch.
+fn feature(read: &mut Reader<'_>, level: &str, switch: &str) -> Option<FeatureAccess> {
+    let by_switch = read.boolean(switch).map(|on| if on { FeatureAccess::Enabled } else { FeatureAccess::Disabled });
+    read.one_of(level, FeatureAccess::from_name).or(by_switch)
+}
+
+fn topics(read: &mut Reader<'_>) -> Option<Vec<String>> {
+    let topics = read.list("topics");
+    topics.or(read.list("tag_list"))
+}
+
+/// Creates a project.
+pub async fn create(
+    access: Authorized<act::CreateProject>,
+    State(state): State<AppState>,
+    around: Surroundings,
+    params: Params,
+) -> ApiResult {
+    let mut read = params.read();
+    let request = NewProjectRequest {
+        name: read.filled_text("name"),
+        path: read.filled_text("path"),
+        namespace: read.integer("namespace_id").map(NamespaceId),
+        description: read.text("description"),
+        visibility: read.one_of("visibility", Visibility::from_name),
+        default_branch: read.filled_text("default_branch"),
+        object_format: read.filled_text("repository_object_format"),
+        initialize_with_readme: read.boolean("initialize_with_readme").unwrap_or(false),
+        repository_access: feature(&mut read, "repository_access_level", "repository_enabled"),
+        issues_access: feature(&mut read, "issues_access_level", "issues_enabled"),
+        topics: topics(&mut read).unwrap_or_default(),
+    };
+    if request.name.is_none() && request.path.is_none() {
+        return Err(ApiError::bad_parameters("name, path are missing, at least one parameter must be provided"));
+    }
+    read.finish()?;
+    let details = projects::create(&state.forge, &access, request).await?;
+    Ok(created(view(&details, &around.base, access.viewer())))
+}
+
+/// Changes a project.
+pub async fn update(
+    access: Authorized<act::UpdateProject>,
+    State(state): State<AppState>,
+    around: Surroundings,
+    params: Params,
+) -> ApiResult {
+    let mut read = params.read();
+    let changes = ProjectChanges {
+        name: read.text("name"),
+        path: read.text("path"),
+        description: read.text("description"),
+        visibility: read.one_of("visibility", Visibility::from_name),
+        default_branch: read.filled_text("default_branch"),
+        repository_access: feature(&mut read, "repository_access_level", "repository_enabled"),
+        issues_access: feature(&mut read, "issues_access_level", "issues_enabled"),
+        topics: topics(&mut read),
+    };
+    read.finish()?;
+    let details = projects::update(&state.forge, &access, changes).await?;
+    Ok(ok(view(&details, &around.base, access.viewer())))
+}
+
+/// Makes a project read-only.
+pub async fn archive(
+    access: Authorized<act::ArchiveProject>,
+    State(state): State<AppState>,
+    around: Surroundings,
+    _params: Params,
+) -> ApiResult {
+    let details = projects::set_archived(&state.forge, &access, true).await?;
+    Ok(created(view(&details, &around.base, access.viewer())))
+}
+
+/// Makes a project writable again.
+pub async fn unarchive(
+    access: Authorized<act::ArchiveProject>,
+    State(state): State<AppState>,
+    around: Surroundings,
+    _params: Params,
+) -> ApiResult {
+    let details = projects::set_archived(&state.forge, &access, false).await?;
+    Ok(created(view(&details, &around.base, access.viewer())))
+}
+
+/// Deletes a project.
+pub async fn delete(
+    access: Authorized<act::DeleteProject>,
+    State(state): State<AppState>,
+    _params: Params,
+) -> ApiResult {
+    projects::delete(&state.forge, &access).await?;
+    Ok(accepted())
+}

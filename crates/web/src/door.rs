@@ -1,0 +1,36 @@
+//! The doors: each speaks its own dialect of refusals.
+
+/// A way into the forge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Door {
+    /// The REST API below `/api/v4`.
+    Api,
+    /// Git over HTTP.
+    Git,
+    /// Health, readiness and metrics, below `/-/`.
+    Operations,
+}
+
+impl Door {
+    /// Returns the door that a routed path belongs to.
+    pub fn of(path: &str) -> Option<Door> {
+        if path == "/api" || path.starts_with("/api/") {
+            Some(Door::Api)
+        } else if path.starts_with(crate::paths::GIT_PREFIX) {
+            Some(Door::Git)
+        } else if path.starts_with("/-/") {
+            Some(Door::Operations)
+        } else {
+            None
+        }
+    }
+
+    /// Returns the word used in metrics and documents.
+    pub fn name(self) -> &'static str {
+        match self {
+            Door::Api => "api",
+            Door::Git => "git",
+            Door::Operations => "operations",
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! Refusals and errors, in the dialect of each door. Nothing else in the crate chooses a status code for them.
+
+use axum::Json;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use portcullis_app::Error;
+use portcullis_app::access::{Refused, Unauthenticated};
+use portcullis_app::tokens::MAY_NOT_CREATE;
+use portcullis_rules::access::{Action, Denial, Feature, On};
+use serde_json::{Value, json};
+
+use crate::door::Door;
+
+/// What went wrong inside the forge. It travels with the response to the front, which logs it once with the request's
+/// id; the client gets only that id.
+#[derive(Clone, Debug)]
+pub struct InternalFailure(pub String);
+
+/// An answer of the REST API that is no success.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    body: Value,
+    retry_after: Option<u64>,
+    challenge: Option<&'static str>,
+    internal: Option<String>,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, body: Value) -> ApiError {
+        ApiError { status, body, retry_after: None, challenge: None, internal: None }
+    }
+
+    /// Returns the answer to parameters that cannot be used.
+    pub fn bad_parameters(problems: &str) -> ApiError {
+        ApiError::new(StatusCode::BAD_REQUEST, json!({ "error": problems }))
+    }
+
+    /// Returns the answer to a body of a kind that is not understood.
+    pub fn unsupported_media_type(kind: &str) -> ApiError {
+        let kind: String = kind.chars().filter(|character| !character.is_control()).take(100).collect();
+        let text = format!("The provided content-type '{kind}' is not supported; send application/json or a form.");
+        ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, json!({ "error": text }))
+    }
+
+    /// Returns the answer to a body that is too large.
+    pub fn too_large(limit: usize) -> ApiError {
+        let text = format!("The request body is larger than {limit} bytes.");
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, json!({ "error": text }))
+    }
+
+    /// Returns a plain message with its status in front, as GitLab writes its stock answers.
+    pub fn message(status: StatusCode, text: &str) -> ApiError {
+        ApiError::new(status, json!({ "message": format!("{} {text}", status.as_u16()) }))
+    }
+
+    /// Returns the answer to a path that is none.
+    pub fn no_such_route() -> ApiError {
+        ApiError::new(StatusCode::NOT_FOUND, json!({ "error": "404 Not Found" }))
+    }
+
+    /// Returns the answer to something that is not there.
+    pub fn not_found(what: &str) -> ApiError {
+        ApiError::message(StatusCode::NOT_FOUND, &format!("{what} Not Found"))
+    }
+
+    fn unauthorized() -> ApiError {
+        ApiError::message(StatusCode::UNAUTHORIZED, "Unauthorized")
+    }
+
+    fn forbidden() -> ApiError {
+        ApiError::message(StatusCode::FORBIDDEN, "Forbidden")
+    }
+
+    fn insufficient_scope(scopes: &str) -> ApiError {
+        ApiError::new(
+            StatusCode::FORBIDDEN,
+            json!({
+                "error": "insufficient_scope",
+                "error_description": "The request requires higher privileges than provided by the access token.",
+                "scope": scopes,
+            }),
+        )
+    }
+
+    fn invalid_token(description: &str, challenge: &'static str) -> ApiError {
+        let body = json!({ "error": "invalid_token", "error_description": description });
+        ApiError { challenge: Some(challenge), ..ApiError::new(StatusCode::UNAUTHORIZED, body) }
+    }
+
+    fn internal(problem: String) -> ApiError {
+        let body = json!({ "message": "500 Internal Server Error" });
+        ApiError { internal: Some(problem), ..ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, body) }
+    }
+
+    fn overloaded(seconds: u64) -> ApiError {
+        let body = json!({ "message": "503 Service Unavailable" });
+        ApiError { retry_after: Some(seconds), ..ApiError::new(StatusCode::SERVICE_UNAVAILABLE, body) }
+    }
+
+    fn throttled(seconds: u64) -> ApiError {
+        let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, Value::String("Retry later\n".to_owned()));
+        ApiError { retry_after: Some(seconds), ..error }
+    }
+
+    /// Returns the answer to a refusal of the rules.
+    pub fn refused(refused: &Refused) -> ApiError {
+        let bot = refused.viewer.identity().is_some_and(|identity| identity.bot);
+        match (refused.action, refused.denial) {
+            (_, Denial::SignInFirst) => ApiError::unauthorized(),
+            (_, Denial::MissingScope(scopes)) => ApiError::insufficient_scope(&scopes.to_text()),
+            (action, Denial::NotVisible) => match action.on() {
+                On::Project => ApiError::not_found("Project"),
+                On::Namespace => ApiError::not_found("Group"),
+                On::Instance => ApiError::message(StatusCode::NOT_FOUND, "Not Found"),
+            },
+            // The token endpoints answer as GitLab's do, where a missing permission is not a 403.
+            (Action::ListAccessTokens | Action::RotateAccessToken, _) => ApiError::unauthorized(),
+            (Action::CreateAccessToken, _) => ApiError::bad_request(MAY_NOT_CREATE),
+            (Action::RotateOwnAccessToken, _) if bot => ApiError::unauthorized(),
+            (Action::RotateOwnAccessToken, _) => ApiError::not_available(),
+            (_, Denial::Archived) => {
+                ApiError::message(StatusCode::FORBIDDEN, "Forbidden - The project is archived")
+            }
+            (_, Denial::FeatureOff(Feature::Issues)) => {
+                ApiError::message(StatusCode::FORBIDDEN, "Forbidden - Issues are disabled in this project")
+            }
+            (_, Denial::InsidersOnly) => {
+                ApiError::message(StatusCode::FORBIDDEN, "Forbidden - External users may not do this")
+            }
+            _ => ApiError::forbidden(),
+        }
+    }
+
+    fn bad_request(reason: &str) -> ApiError {
+        ApiError::message(StatusCode::BAD_REQUEST, &format!("Bad request - {reason}"))
+    }
+
+    fn not_available() -> ApiError {
+        ApiError::message(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+    }
+
+    /// Returns the answer to a credential that was not accepted.
+    pub fn unauthenticated(why: Unauthenticated) -> ApiError {
+        match why {
+            Unauthenticated::Unknown => ApiError::unauthorized(),
+            Unauthenticated::Expired => ApiError::invalid_token(
+                "Token is expired. You can either do re-authorization or token refresh.",
+                "Bearer realm=\"Portcullis\", error=\"invalid_token\", error_description=\"Token is expired. You can either do re-authorization or token refresh.\"",
+            ),
+            Unauthenticated::Revoked => ApiError::invalid_token(
+                "Token was revoked. You have to re-authorize from the user.",
+                "Bearer realm=\"Portcullis\", error=\"invalid_token\", error_description=\"Token was revoked. You have to re-authorize from the user.\"",
+            ),
+            Unauthenticated::Blocked => {
+                ApiError::message(StatusCode::FORBIDDEN, "Forbidden - Your account has been blocked.")
+            }
+            Unauthenticated::Throttled(seconds) => ApiError::throttled(seconds),
+            Unauthenticated::Internal(error) => error.into(),
+        }
+    }
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> ApiError {
+        match error {
+            Error::Refused(Denial::SignInFirst) | Error::Unauthorized => ApiError::unauthorized(),
+            Error::Refused(Denial::MissingScope(scopes)) => ApiError::insufficient_scope(&scopes.to_text()),
+            Error::Refused(Denial::NotVisible) => ApiError::message(StatusCode::NOT_FOUND, "Not Found"),
+            Error::Refused(Denial::Archived) => {
+                ApiError::message(StatusCode::FORBIDDEN, "Forbidden - The project is archived")
+            }
+            Error::Refused(_) => ApiError::forbidden(),
+            Error::NotFound(what) => ApiError::not_found(what),
+            Error::Invalid(fields) => {
+                let mut message = serde_json::Map::new();
+                for (field, problem) in fields {
+                    match message.entry(field).or_insert_with(|| json!([])) {
+                        Value::Array(problems) => problems.push(json!(problem)),
+                        other => *other = json!([problem]),
+                    }
+                }
+                ApiError::new(StatusCode::BAD_REQUEST, json!({ "message": message }))
+            }
+            Error::BadRequest(reason) => ApiError::bad_request(&reason),
+            Error::Conflict(reason) => ApiError::new(StatusCode::CONFLICT, json!({ "message": reason })),
+            Error::Forbidden(reason) => {
+                ApiError::message(StatusCode::FORBIDDEN, &format!("Forbidden - {reason}"))
+            }
+            Error::NotAvailable => ApiError::not_available(),
+            Error::Overloaded(seconds) => ApiError::overloaded(seconds),
+            Error::Internal(source) => ApiError::internal(chain(&*source)),
+        }
+    }
+}
+
+/// Returns an error with all its causes, for the log.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = match self.body {
+            // Only the answer to too many requests is plain text, which clients look for.
+            Value::String(text) => (self.status, text).into_response(),
+            body => (self.status, Json(body)).into_response(),
+        };
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(challenge) = self.challenge {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if let Some(problem) = self.internal {
+            response.extensions_mut().insert(InternalFailure(problem));
+        }
+        response
+    }
+}
+
+/// An answer to a Git client that is no success: always plain text, which Git shows to the person.
+#[derive(Debug)]
+pub struct GitError {
+    status: StatusCode,
+    text: String,
+    realm: Option<String>,
+    retry_after: Option<u64>,
+    internal: Option<String>,
+}
+
+/// The one answer to every credential that is missing, wrong, expired, revoked or foreign, so that it tells nothing.
+pub const GIT_ACCESS_DENIED: &str = "HTTP Basic: Access denied. If a password was given, it was wrong or may not be used here.\n\
+If a token was given, it was incorrect, expired or lacks the scope for this.\n";
+
+/// The one answer for a project that does not exist and for one that the caller may not see.
+pub const GIT_NOT_FOUND: &str =
+    "The project you were looking for could not be found or you don't have permission to view it.\n";
+
+impl GitError {
+    /// Returns an answer with this text.
+    pub fn new(status: StatusCode, text: impl Into<String>) -> GitError {
+        GitError { status, text: text.into(), realm: None, retry_after: None, internal: None }
+    }
+
+    /// Returns the challenge that makes Git ask for a credential.
+    pub fn challenge(realm: &str) -> GitError {
+        GitError { realm: Some(realm.to_owned()), ..GitError::new(StatusCode::UNAUTHORIZED, GIT_ACCESS_DENIED) }
+    }
+
+    /// Returns the answer to a refusal of the rules.
+    pub fn refused(refused: &Refused, realm: &str) -> GitError {
+        let pushing = refused.action == Action::PushCode;
+        let forbidden = |text: &str| GitError::new(StatusCode::FORBIDDEN, format!("{text}\n"));
+        match refused.denial {
+            Denial::SignInFirst => GitError::challenge(realm),
+            // Somebody without a credential is asked for one, whether there is anything or not.
+            Denial::NotVisible if refused.viewer.identity().is_none() => GitError::challenge(realm),
+            Denial::NotVisible => GitError::new(StatusCode::NOT_FOUND, GIT_NOT_FOUND),
+            Denial::MissingScope(_) if pushing => forbidden("You are not allowed to upload code."),
+            Denial::MissingScope(_) => forbidden("You are not allowed to download code."),
+            Denial::Archived => forbidden("You can't push code to an archived project."),
+            _ if pushing => forbidden("You are not allowed to push code to this project."),
+            _ => forbidden("You are not allowed to download code from this project."),
+        }
+    }
+
+    /// Returns the answer to a credential that was not accepted.
+    pub fn unauthenticated(why: Unauthenticated, realm: &str) -> GitError {
+        match why {
+            Unauthenticated::Throttled(seconds) => GitError {
+                retry_after: Some(seconds),
+                ..GitError::new(StatusCode::TOO_MANY_REQUESTS, "Too many failed log-ins. Retry later.\n")
+            },
+            Unauthenticated::Internal(error) => error.into(),
+            _ => GitError::challenge(realm),
+        }
+    }
+}
+
+impl From<Error> for GitError {
+    fn from(error: Error) -> GitError {
+        match error {
+            Error::NotFound("Repository") => {
+                GitError::new(StatusCode::NOT_FOUND, "A repository for this project does not exist yet.\n")
+            }
+            Error::NotFound(_) | Error::Refused(_) => GitError::new(StatusCode::NOT_FOUND, GIT_NOT_FOUND),
+            Error::BadRequest(text) => GitError::new(StatusCode::BAD_REQUEST, format!("{text}\n")),
+            Error::Overloaded(seconds) => GitError {
+                retry_after: Some(seconds),
+                ..GitError::new(StatusCode::SERVICE_UNAVAILABLE, "The server is busy. Please try again later.\n")
+            },
+            Error::Internal(source) => GitError {
+                internal: Some(chain(&*source)),
+                ..GitError::new(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on the server.\n")
+            },
+            other => GitError::new(StatusCode::BAD_REQUEST, format!("{other}\n")),
+        }
+    }
+}
+
+impl IntoResponse for GitError {
+    fn into_response(self) -> Response {
+        let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+        let mut response = (self.status, [(CONTENT_TYPE, kind)], self.text).into_response();
+        let headers = response.headers_mut();
+        if let Some(realm) = self.realm {
+            let realm: String = realm.chars().filter(|character| !matches!(character, '"' | '\\') && !character.is_control()).collect();
+            if let Ok(value) = HeaderValue::from_str(&format!("Basic realm=\"{realm}\"")) {
+                headers.insert(WWW_AUTHENTICATE, value);
+            }
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(problem) = self.internal {
+            response.extensions_mut().insert(InternalFailure(problem));
+        }
+        response
+    }
+}
+
+/// What a guard answers when it does not let a request in.
+#[derive(Debug)]
+pub enum Refusal {
+    /// In the API's dialect.
+    Api(ApiError),
+    /// In Git's dialect.
+    Git(GitError),
+}
+
+impl Refusal {
+    /// Returns a refusal of the rules in the door's dialect.
+    pub fn refused(door: Door, refused: &Refused, realm: &str) -> Refusal {
+        match door {
+            Door::Git => Refusal::Git(GitError::refused(refused, realm)),
+            Door::Api | Door::Operations => Refusal::Api(ApiError::refused(refused)),
+        }
+    }
+
+    /// Returns a credential's refusal in the door's dialect.
+    pub fn unauthenticated(door: Door, why: Unauthenticated, realm: &str) -> Refusal {
+        match door {
+            Door::Git => Refusal::Git(GitError::unauthenticated(why, realm)),
+            Door::Api | Door::Operations => Refusal::Api(ApiError::unauthenticated(why)),
+        }
+    }
+
+    /// Returns an error in the door's dialect.
+    pub fn error(door: Door, error: Error) -> Refusal {
+        match door {
+            Door::Git => Refusal::Git(error.into()),
+            Door::Api | Door::Operations => Refusal::Api(error.into()),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Refusal::Api(error) => error.into_response(),
+            Refusal::Git(error) => error.into_response(),
+        }
+    }
+}

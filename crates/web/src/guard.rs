@@ -1,0 +1,209 @@
+//! Extractors that are access rules.
+//!
+//! The first argument of every handler is one of these, which [`routes`](crate::routes) reads the rule from: enforcement
+//! and documentation cannot part. A guard answers before the body is read.
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::request::Parts;
+use portcullis_app::access::{
+    self, Authorized, Place, Purpose, Refused, Unauthenticated, Viewer, authenticate, authorize,
+};
+use portcullis_rules::access::{Act, Action, Denial, act, on};
+use portcullis_rules::names::IdOrPath;
+
+use crate::AppState;
+use crate::client::Client;
+use crate::credential::Presented;
+use crate::door::Door;
+use crate::error::Refusal;
+use crate::params::query_pairs;
+
+/// The access rule of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Open to everybody, for this reason.
+    Public(&'static str),
+    /// The rules decide about this action.
+    Action(Action),
+    /// A parameter says which of these actions the rules decide about.
+    OneOf(&'static [Action]),
+}
+
+/// A handler's first argument.
+pub trait Guard {
+    /// The access rule it enforces.
+    const ACCESS: Access;
+}
+
+/// How a place is found in a path: by the parameter `id`.
+pub trait PlaceInPath: Place {
+    /// Returns what `id` refers to.
+    fn reference(id: Option<&str>) -> Self::Reference;
+}
+
+impl PlaceInPath for on::Instance {
+    fn reference(_: Option<&str>) {}
+}
+
+impl PlaceInPath for on::Project {
+    fn reference(id: Option<&str>) -> Option<IdOrPath> {
+        id.and_then(IdOrPath::parse)
+    }
+}
+
+impl PlaceInPath for on::Namespace {
+    fn reference(id: Option<&str>) -> Option<IdOrPath> {
+        id.and_then(IdOrPath::parse)
+    }
+}
+
+/// Returns who is asking: authenticated, or anonymous when nothing was presented.
+///
+/// # Errors
+/// The refusal of a presented credential, in the door's dialect.
+pub(crate) async fn viewer(parts: &Parts, state: &AppState, door: Door) -> Result<Viewer, Refusal> {
+    let settings = state.forge.settings();
+    let origin = Client::from_parts(parts).origin();
+    let realm = &settings.git_realm;
+    let secret = match Presented::find(parts, door, settings.allow_token_in_query) {
+        Presented::Nothing => return Ok(Viewer::anonymous(origin)),
+        Presented::Unusable => return Err(Refusal::unauthenticated(door, Unauthenticated::Unknown, realm)),
+        Presented::Secret(secret) => secret,
+    };
+    let purpose = match door {
+        Door::Api if parts.uri.path().ends_with("/rotate") => Purpose::Rotation,
+        _ => Purpose::Other,
+    };
+    let viewer = authenticate(&state.forge, &secret, purpose, origin)
+        .await
+        .map_err(|why| Refusal::unauthenticated(door, why, realm))?;
+    match sudo(parts).filter(|_| door == Door::Api) {
+        Some(user) => {
+            access::act_as(&state.forge, viewer, &user).await.map_err(|error| Refusal::error(door, error))
+        }
+        None => Ok(viewer),
+    }
+}
+
+/// Returns the user that an administrator asks to act as.
+fn sudo(parts: &Parts) -> Option<String> {
+    let header = parts.headers.get("sudo").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let found = header.or_else(|| {
+        query_pairs(parts.uri.query().unwrap_or_default()).into_iter().find(|(name, _)| name == "sudo").map(|(_, user)| user)
+    });
+    found.filter(|user| !user.trim().is_empty())
+}
+
+/// Asks the rules about `A` at the place that the path names.
+pub(crate) async fn ask<A: Act>(
+    parts: &mut Parts,
+    state: &AppState,
+    viewer: Viewer,
+    door: Door,
+) -> Result<Result<Authorized<A>, Refused>, Refusal>
+where
+    A::On: PlaceInPath,
+{
+    let params = RawPathParams::from_request_parts(parts, state).await.ok();
+    let id = params.iter().flatten().find(|(name, _)| *name == "id").map(|(_, value)| value);
+    let reference = A::On::reference(id);
+    authorize::<A>(&state.forge, viewer, reference).await.map_err(|error| Refusal::error(door, error))
+}
+
+fn door_of(parts: &Parts) -> Door {
+    Door::of(parts.uri.path()).unwrap_or(Door::Api)
+}
+
+impl<A: Act> Guard for Authorized<A>
+where
+    A::On: Place,
+{
+    const ACCESS: Access = Access::Action(A::ACTION);
+}
+
+impl<A: Act> FromRequestParts<AppState> for Authorized<A>
+where
+    A::On: PlaceInPath,
+{
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Refusal> {
+        let door = door_of(parts);
+        let viewer = viewer(parts, state, door).await?;
+        ask::<A>(parts, state, viewer, door)
+            .await?
+            .map_err(|refused| Refusal::refused(door, &refused, &state.forge.settings().git_realm))
+    }
+}
+
+/// Like [`Authorized`], for the route whose refusal has to name a thing: a caller whose role is too low comes through
+/// with what they may see, and the handler must answer them.
+#[derive(Debug)]
+pub enum Attempt<A: Act>
+where
+    A::On: Place,
+{
+    /// The caller may.
+    Allowed(Authorized<A>),
+    /// The caller may see the project, but not do this.
+    RoleTooLow(Authorized<act::ReadProject>),
+}
+
+impl<A: Act> Guard for Attempt<A>
+where
+    A::On: Place,
+{
+    const ACCESS: Access = Access::Action(A::ACTION);
+}
+
+impl<A: Act<On = on::Project>> FromRequestParts<AppState> for Attempt<A> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Refusal> {
+        let door = door_of(parts);
+        let realm = &state.forge.settings().git_realm;
+        let viewer = viewer(parts, state, door).await?;
+        match ask::<A>(parts, state, viewer, door).await? {
+            Ok(access) => Ok(Attempt::Allowed(access)),
+            Err(refused) if matches!(refused.denial, Denial::RoleTooLow(_)) => {
+                match ask::<act::ReadProject>(parts, state, refused.viewer, door).await? {
+                    Ok(access) => Ok(Attempt::RoleTooLow(access)),
+                    Err(refused) => Err(Refusal::refused(door, &refused, realm)),
+                }
+            }
+            Err(refused) => Err(Refusal::refused(door, &refused, realm)),
+        }
+    }
+}
+
+/// A signal of life for whoever watches over the forge.
+#[derive(Clone, Copy, Debug)]
+pub struct Liveness;
+
+impl Guard for Liveness {
+    const ACCESS: Access = Access::Public("a load balancer has no token; the answer says nothing but that we live");
+}
+
+impl FromRequestParts<AppState> for Liveness {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(_: &mut Parts, _: &AppState) -> Result<Self, Self::Rejection> {
+        Ok(Liveness)
+    }
+}
+
+/// A redirect that is computed from the address alone and does not depend on whether anything exists.
+#[derive(Clone, Copy, Debug)]
+pub struct AddressOnly;
+
+impl Guard for AddressOnly {
+    const ACCESS: Access = Access::Public("it only rewrites the address, the same whether the project exists or not");
+}
+
+impl FromRequestParts<AppState> for AddressOnly {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(_: &mut Parts, _: &AppState) -> Result<Self, Self::Rejection> {
+        Ok(AddressOnly)
+    }
+}

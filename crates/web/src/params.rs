@@ -1,0 +1,346 @@
+//! Parameters: from the query and from the body, however the client wrote them.
+//!
+//! Clients send JSON, forms with brackets, numbers as strings, lists with commas and `True` for true; all of it is read
+//! here, in one place, and what cannot be read is named in one answer.
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request};
+use axum::http::header::CONTENT_TYPE;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use portcullis_rules::token::parse_date;
+use serde_json::{Map, Value};
+
+use crate::AppState;
+use crate::error::ApiError;
+
+/// More parameters than this are not looked at.
+const MAX_PARAMETERS: usize = 1000;
+
+/// How long a small body may take to arrive.
+const BODY_TIME: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Returns the pairs of a query or form, decoded.
+pub fn query_pairs(text: &str) -> Vec<(String, String)> {
+    let decoded = |text: &str| {
+        let spaced = text.replace('+', " ");
+        percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+    };
+    text.split('&')
+        .filter(|pair| !pair.is_empty())
+        .take(MAX_PARAMETERS)
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decoded(name), decoded(value))
+        })
+        .collect()
+}
+
+/// The parameters of a request. As an extractor it comes last: the guard has answered before the body is read.
+#[derive(Debug, Default)]
+pub struct Params(Map<String, Value>);
+
+impl Params {
+    fn add_pairs(&mut self, pairs: Vec<(String, String)>) {
+        for (name, value) in pairs {
+            match name.split_once('[') {
+                Some((list, rest)) if rest.ends_with(']') => match self.0.entry(list).or_insert_with(|| Value::Array(Vec::new())) {
+                    Value::Array(items) => items.push(Value::String(value)),
+                    other => *other = Value::Array(vec![Value::String(value)]),
+                },
+                _ => {
+                    self.0.insert(name, Value::String(value));
+                }
+            }
+        }
+    }
+
+    /// Begins to read.
+    pub fn read(&self) -> Reader<'_> {
+        Reader { values: &self.0, problems: Vec::new() }
+    }
+
+    /// Returns whether a parameter was sent, whatever its value.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+}
+
+impl FromRequest<AppState> for Params {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Params, ApiError> {
+        let (parts, body) = request.into_parts();
+        let mut params = Params::default();
+        params.add_pairs(query_pairs(parts.uri.query().unwrap_or_default()));
+        let bytes = collect(body, state.forge.settings().max_body_bytes).await?;
+        if bytes.is_empty() {
+            // An empty body with a JSON content type is what several clients send.
+            return Ok(params);
+        }
+        let kind = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match kind.as_str() {
+            "application/x-www-form-urlencoded" => {
+                let text = std::str::from_utf8(&bytes).map_err(|_| ApiError::bad_parameters("the body is not UTF-8"))?;
+                params.add_pairs(query_pairs(text));
+            }
+            "application/json" | "" => match serde_json::from_slice::<Value>(&bytes) {
+                Ok(Value::Object(object)) => params.0.extend(object),
+                Ok(_) => return Err(ApiError::bad_parameters("the body must be a JSON object")),
+                Err(error) => {
+                    let place = format!("line {} column {}", error.line(), error.column());
+                    return Err(ApiError::bad_parameters(&format!("the body is not valid JSON at {place}")));
+                }
+            },
+            other => return Err(ApiError::unsupported_media_type(other)),
+        }
+        Ok(params)
+    }
+}
+
+async fn collect(body: Body, limit: usize) -> Result<Bytes, ApiError> {
+    let collected = tokio::time::timeout(BODY_TIME, Limited::new(body, limit).collect()).await;
+    match collected {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::too_large(limit)),
+        Ok(Err(_)) => Err(ApiError::bad_parameters("the body ended early")),
+        Err(_) => Err(ApiError::bad_parameters("the body took too long to arrive")),
+    }
+}
+
+/// Reads parameters one by one and collects what is wrong, so that one answer names everything.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    values: &'a Map<String, Value>,
+    problems: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn value(&self, name: &str) -> Option<&Value> {
+        self.values.get(name).filter(|value| !value.is_null())
+    }
+
+    fn missing(&mut self, name: &str) {
+        self.problems.push(format!("{name} is missing"));
+    }
+
+    fn invalid(&mut self, name: &str) {
+        self.problems.push(format!("{name} is invalid"));
+    }
+
+    /// Returns a text. Numbers are taken as they are written.
+    pub fn text(&mut self, name: &str) -> Option<String> {
+        match self.value(name) {
+            None => None,
+            Some(Value::String(text)) => Some(text.clone()),
+            Some(Value::Number(number)) => Some(number.to_string()),
+            Some(Value::Bool(value)) => Some(value.to_string()),
+            Some(_) => {
+                self.invalid(name);
+                None
+            }
+        }
+    }
+
+    /// Returns a text that is not blank; a blank one counts as absent.
+    pub fn filled_text(&mut self, name: &str) -> Option<String> {
+        self.text(name).filter(|text| !text.trim().is_empty())
+    }
+
+    /// Returns a text that must be there.
+    pub fn required_text(&mut self, name: &str) -> String {
+        match self.value(name) {
+            None => {
+                self.missing(name);
+                String::new()
+            }
+            Some(_) => self.text(name).unwrap_or_default(),
+        }
+    }
+
+    /// Returns a number, also from a string.
+    pub fn integer(&mut self, name: &str) -> Option<i64> {
+        let number = match self.value(name)? {
+            Value::Number(number) => number.as_i64(),
+            Value::String(text) if text.trim().is_empty() => return None,
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        if number.is_none() {
+            self.invalid(name);
+        }
+        number
+    }
+
+    /// Returns a number that must be there.
+    pub fn required_integer(&mut self, name: &str) -> i64 {
+        if self.value(name).is_none() {
+            self.missing(name);
+            return 0;
+        }
+        self.integer(name).unwrap_or_default()
+    }
+
+    /// Returns a yes or no, in any of the ways that clients write it.
+    pub fn boolean(&mut self, name: &str) -> Option<bool> {
+        let value = match self.value(name)? {
+            Value::Bool(value) => Some(*value),
+            Value::Number(number) => match number.as_i64() {
+                Some(1) => Some(true),
+                Some(0) => Some(false),
+                _ => None,
+            },
+            Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
+                "" => return None,
+                "1" | "t" | "true" | "yes" | "y" | "on" => Some(true),
+                "0" | "f" | "false" | "no" | "n" | "off" => Some(false),
+                _ => None,
+            },
+            _ => None,
+        };
+        if value.is_none() {
+            self.invalid(name);
+        }
+        value
+    }
+
+    /// Returns a list: an array, a repeated parameter, or texts with commas.
+    pub fn list(&mut self, name: &str) -> Option<Vec<String>> {
+        let split = |text: &str| {
+            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let list = match self.value(name)? {
+            Value::Array(items) => {
+                let mut list = Vec::new();
+                for item in items.iter().take(MAX_PARAMETERS) {
+                    match item {
+                        Value::String(text) => list.push(text.trim().to_owned()),
+                        Value::Number(number) => list.push(number.to_string()),
+                        _ => {
+                            self.invalid(name);
+                            return None;
+                        }
+                    }
+                }
+                list.retain(|item| !item.is_empty());
+                list
+            }
+            Value::String(text) => split(text),
+            Value::Number(number) => vec![number.to_string()],
+            Value::Bool(false) => Vec::new(),
+            _ => {
+                self.invalid(name);
+                return None;
+            }
+        };
+        Some(list)
+    }
+
+    /// Returns a list of numbers.
+    pub fn integers(&mut self, name: &str) -> Option<Vec<i64>> {
+        let list = self.list(name)?;
+        let numbers: Option<Vec<i64>> = list.iter().map(|item| item.parse().ok()).collect();
+        if numbers.is_none() {
+            self.invalid(name);
+        }
+        numbers
+    }
+
+    /// Returns a date; of a time its date part. A blank one counts as absent.
+    pub fn date(&mut self, name: &str) -> Option<Date> {
+        let text = self.filled_text(name)?;
+        let date = parse_date(text.trim());
+        if date.is_none() {
+            self.invalid(name);
+        }
+        date
+    }
+
+    /// Returns a time in Unix microseconds: ISO 8601 with an offset, or a date for its midnight UTC.
+    pub fn time(&mut self, name: &str) -> Option<i64> {
+        let text = self.filled_text(name)?;
+        // A plus sign in a query arrives as a space.
+        let text = text.trim().replace(' ', "+");
+        let time = match text.parse::<Timestamp>() {
+            Ok(time) => Some(time.as_microsecond()),
+            Err(_) if text.len() == 10 => parse_date(&text).map(portcullis_rules::token::midnight),
+            Err(_) => None,
+        };
+        if time.is_none() {
+            self.invalid(name);
+        }
+        time
+    }
+
+    /// Returns what `meaning` makes of a text; one without a meaning is a problem.
+    pub fn one_of<T>(&mut self, name: &str, meaning: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let text = self.text(name)?;
+        let value = meaning(&text);
+        if value.is_none() {
+            self.problems.push(format!("{name} does not have a valid value"));
+        }
+        value
+    }
+
+    /// Notes that a value has no meaning.
+    pub fn reject(&mut self, name: &str) {
+        self.problems.push(format!("{name} does not have a valid value"));
+    }
+
+    /// Notes that a parameter is missing unless it is there.
+    pub fn require(&mut self, name: &str) {
+        if self.value(name).is_none() {
+            self.missing(name);
+        }
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// One answer that names everything that was wrong.
+    pub fn finish(self) -> Result<(), ApiError> {
+        if self.problems.is_empty() { Ok(()) } else { Err(ApiError::bad_parameters(&self.problems.join(", "))) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params(pairs: &str) -> Params {
+        let mut params = Params::default();
+        params.add_pairs(query_pairs(pairs));
+        params
+    }
+
+    #[test]
+    fn lists_come_in_every_shape() {
+        for text in ["scopes[]=a&scopes[]=b", "scopes=a,b", "scopes[0]=a&scopes[1]=b", "scopes=a%2Cb"] {
+            assert_eq!(params(text).read().list("scopes"), Some(vec!["a".to_owned(), "b".to_owned()]), "{text}");
+        }
+    }
+
+    #[test]
+    fn everything_wrong_is_named_at_once() {
+        let params = params("access_level=x&archived=perhaps&expires_at=2026-02-30");
+        let mut reader = params.read();
+        reader.required_text("name");
+        reader.integer("access_level");
+        reader.boolean("archived");
+        reader.date("expires_at");
+        let problems = reader.problems.join(", ");
+        assert_eq!(problems, "name is missing, access_level is invalid, archived is invalid, expires_at is invalid");
+    }
+
+    #[test]
+    fn times_and_booleans_are_read_as_clients_write_them() {
+        let params = params("a=True&b=0&c=on&t=2026-01-02T03:04:05Z&u=2026-01-02T03:04:05+01:00&d=2026-01-02");
+        let mut reader = params.read();
+        assert_eq!((reader.boolean("a"), reader.boolean("b"), reader.boolean("c")), (Some(true), Some(false), Some(true)));
+        assert_eq!(reader.time("t").unwrap() - reader.time("u").unwrap(), 3_600_000_000);
+        assert!(reader.time("d").is_some());
+        assert!(reader.finish().is_ok());
+    }
+}

@@ -1,0 +1,92 @@
+//! Folds a repository's path, which has any number of slashes, into one segment before routing.
+//!
+//! `/group/sub/app.git/info/refs` becomes `/-/git/group%2Fsub%2Fapp/info/refs`. What such a path means is decided by
+//! the rules behind the route, so it does not matter that the folded form can also be asked for directly.
+
+use axum::http::Uri;
+use axum::http::uri::PathAndQuery;
+
+/// Where folded paths begin.
+pub const GIT_PREFIX: &str = "/-/git/";
+
+/// Where repositories asked for without `.git` are sent, to be redirected.
+pub const GIT_REDIRECT_PREFIX: &str = "/-/git-redirect/";
+
+/// Longer paths name nothing.
+const MAX_PATH_BYTES: usize = 4096;
+
+/// What may follow a repository's path.
+const SUFFIXES: [&str; 3] = ["/info/refs", "/git-upload-pack", "/git-receive-pack"];
+
+/// Paths of the dumb protocol, which is not served.
+const DUMB_SUFFIXES: [&str; 2] = ["/HEAD", "/objects/"];
+
+/// Returns the path to route instead of `uri`'s, when it is a repository's.
+pub fn fold(uri: &Uri) -> Option<Uri> {
+    let path = uri.path();
+    if path.starts_with("/-/") || path.starts_with("/api/") || path.len() > MAX_PATH_BYTES {
+        return None;
+    }
+    let (project, rest, prefix) = split(path)?;
+    let folded = project.trim_start_matches('/').replace('/', "%2F");
+    if folded.is_empty() {
+        return None;
+    }
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let path = PathAndQuery::try_from(format!("{prefix}{folded}{rest}{query}")).ok()?;
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(path);
+    Uri::from_parts(parts).ok()
+}
+
+/// Splits a path at the last `.git` that is followed by something we serve.
+fn split(path: &str) -> Option<(&str, &str, &'static str)> {
+    for (at, _) in path.rmatch_indices(".git/") {
+        let rest = &path[at + 4..];
+        let known = SUFFIXES.contains(&rest) || DUMB_SUFFIXES.iter().any(|dumb| rest.starts_with(dumb));
+        if known {
+            return Some((&path[..at], rest, GIT_PREFIX));
+        }
+    }
+    // Without `.git` only the first request of a fetch or push is known, and answered by a redirect.
+    let rest = "/info/refs";
+    let project = path.strip_suffix(rest)?;
+    Some((project, rest, GIT_REDIRECT_PREFIX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folded(path: &str) -> Option<String> {
+        fold(&path.parse().ok()?).map(|uri| uri.to_string())
+    }
+
+    #[test]
+    fn a_repository_of_any_depth_is_one_segment() {
+        for (path, expected) in [
+            ("/g/app.git/info/refs?service=git-upload-pack", "/-/git/g%2Fapp/info/refs?service=git-upload-pack"),
+            ("/a/b/c/app.git/git-receive-pack", "/-/git/a%2Fb%2Fc%2Fapp/git-receive-pack"),
+            ("/g/proj.git-thing.git/git-upload-pack", "/-/git/g%2Fproj.git-thing/git-upload-pack"),
+            ("/g/app/info/refs", "/-/git-redirect/g%2Fapp/info/refs"),
+            ("/g/app.git/HEAD", "/-/git/g%2Fapp/HEAD"),
+        ] {
+            assert_eq!(folded(path).as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn other_paths_stay() {
+        for path in ["/", "/g/app", "/g/app.git", "/api/v4/projects/1/info/refs", "/-/git/x/info/refs", "/.git/config"] {
+            assert_eq!(folded(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn hostile_paths_are_folded_as_they_are_and_judged_by_the_grammar() {
+        assert_eq!(folded("/../../etc.git/info/refs").as_deref(), Some("/-/git/..%2F..%2Fetc/info/refs"));
+        assert_eq!(folded("/a%2e%2e/b.git/info/refs").as_deref(), Some("/-/git/a%2e%2e%2Fb/info/refs"));
+        let long = format!("/{}.git/info/refs", "a/".repeat(4000));
+        assert_eq!(folded(&long), None);
+    }
+}

@@ -1,0 +1,203 @@
+//! Every route, grouped by door. The table is what is routed, what is documented and what the matrix test walks.
+
+use axum::Router;
+use axum::extract::OriginalUri;
+use axum::handler::Handler;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+
+use crate::AppState;
+use crate::door::Door;
+use crate::error::{ApiError, GitError};
+use crate::guard::{Access, Guard};
+use crate::{api, git, operations};
+
+/// One route.
+pub struct Route {
+    /// The door it belongs to.
+    pub door: Door,
+    /// The method.
+    pub method: Method,
+    /// The path, with its parameters in braces; `{id}` is the place that the access rule is about.
+    pub path: &'static str,
+    /// The access rule, read from the handler's first argument.
+    pub access: Access,
+    /// What it does, in a few words.
+    pub about: &'static str,
+    handler: MethodRouter<AppState>,
+}
+
+impl std::fmt::Debug for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.method, self.path)
+    }
+}
+
+/// The argument lists that begin with a guard. A handler without one cannot become a route.
+pub trait BeginsWithGuard {
+    /// The access rule.
+    const ACCESS: Access;
+}
+
+macro_rules! begins_with_guard {
+    ($($rest:ident),*) => {
+        impl<M, G: Guard, $($rest),*> BeginsWithGuard for (M, G, $($rest,)*) {
+            const ACCESS: Access = G::ACCESS;
+        }
+    };
+}
+
+begins_with_guard!();
+begins_with_guard!(A);
+begins_with_guard!(A, B);
+begins_with_guard!(A, B, C);
+begins_with_guard!(A, B, C, D);
+begins_with_guard!(A, B, C, D, E);
+
+fn route<H, T>(door: Door, method: Method, path: &'static str, about: &'static str, handler: H) -> Route
+where
+    H: Handler<T, AppState>,
+    T: BeginsWithGuard + 'static,
+{
+    let filter = match method {
+        Method::POST => MethodFilter::POST,
+        Method::PUT => MethodFilter::PUT,
+        Method::PATCH => MethodFilter::PATCH,
+        Method::DELETE => MethodFilter::DELETE,
+        Method::HEAD => MethodFilter::HEAD,
+        _ => MethodFilter::GET,
+    };
+    Route { door, method, path, access: T::ACCESS, about, handler: on(filter, handler) }
+}
+
+macro_rules! table {
+    ($($door:ident { $($method:ident $path:literal $about:literal => $handler:path;)* })*) => {
+        vec![$($(route(Door::$door, Method::$method, $path, $about, $handler),)*)*]
+    };
+}
+
+/// Returns every route.
+#[rustfmt::skip]
+pub fn table() -> Vec<Route> {
+    table! {
+        Api {
+            GET "/api/v4/version" "the version" => api::version::get;
+            GET "/api/v4/metadata" "the version and what is installed" => api::version::metadata;
+            GET "/api/v4/application/statistics" "counts and seats" => api::statistics::get;
+            GET "/api/v4/audit_events" "the audit log of the instance" => api::audit_events::list_of_instance;
+
+            GET "/api/v4/user" "the caller's account" => api::users::get_own;
+            GET "/api/v4/users" "users" => api::users::list;
+            POST "/api/v4/users" "create a person" => api::users::create;
+            GET "/api/v4/users/{user_id}" "a user" => api::users::get;
+            DELETE "/api/v4/users/{user_id}" "delete a person" => api::users::delete;
+            POST "/api/v4/users/{user_id}/block" "block a person" => api::users::block;
+            POST "/api/v4/users/{user_id}/unblock" "end a block" => api::users::unblock;
+            GET "/api/v4/users/{user_id}/status" "a user's status" => api::users::status;
+            GET "/api/v4/users/{user_id}/projects" "projects in a person's own namespace" => api::projects::list_of_user;
+            POST "/api/v4/users/{user_id}/personal_access_tokens" "make a personal access token" => api::personal_tokens::create;
+
+            GET "/api/v4/personal_access_tokens" "personal access tokens" => api::personal_tokens::list;
+            GET "/api/v4/personal_access_tokens/self" "the presented token" => api::personal_tokens::get_own;
+            DELETE "/api/v4/personal_access_tokens/self" "revoke the presented token" => api::personal_tokens::revoke_own;
+            GET "/api/v4/personal_access_tokens/self/associations" "what the presented token reaches" => api::personal_tokens::associations;
+            POST "/api/v4/personal_access_tokens/self/rotate" "replace the presented token" => api::personal_tokens::rotate_own;
+            GET "/api/v4/personal_access_tokens/{token_id}" "a personal access token" => api::personal_tokens::get;
+            DELETE "/api/v4/personal_access_tokens/{token_id}" "revoke a personal access token" => api::personal_tokens::revoke;
+            POST "/api/v4/personal_access_tokens/{token_id}/rotate" "replace a personal access token" => api::personal_tokens::rotate;
+
+            GET "/api/v4/namespaces" "namespaces the caller may use" => api::namespaces::list;
+            GET "/api/v4/namespaces/{namespace_id}" "a namespace" => api::namespaces::get;
+            PUT "/api/v4/namespaces/{namespace_id}" "set the plan" => api::namespaces::update;
+            GET "/api/v4/namespaces/{namespace_id}/exists" "whether a path is taken" => api::namespaces::exists;
+
+            GET "/api/v4/groups" "groups" => api::groups::list;
+            POST "/api/v4/groups" "create a group" => api::groups::create;
+            GET "/api/v4/groups/{id}" "a group" => api::groups::get;
+            PUT "/api/v4/groups/{id}" "change a group" => api::groups::update;
+            DELETE "/api/v4/groups/{id}" "delete a group" => api::groups::delete;
+            GET "/api/v4/groups/{id}/projects" "projects of a group" => api::projects::list_of_group;
+            GET "/api/v4/groups/{id}/subgroups" "groups inside a group" => api::groups::subgroups;
+            GET "/api/v4/groups/{id}/descendant_groups" "groups anywhere inside a group" => api::groups::descendants;
+            GET "/api/v4/groups/{id}/members" "direct members of a group" => api::members::list_of_group;
+            POST "/api/v4/groups/{id}/members" "add a member" => api::members::add_to_group;
+            GET "/api/v4/groups/{id}/members/all" "members of a group, inherited ones too" => api::members::list_all_of_group;
+            GET "/api/v4/groups/{id}/members/all/{user_id}" "a member, inherited or not" => api::members::get_all_of_group;
+            GET "/api/v4/groups/{id}/members/{user_id}" "a direct member" => api::members::get_of_group;
+            PUT "/api/v4/groups/{id}/members/{user_id}" "change a member" => api::members::update_of_group;
+            DELETE "/api/v4/groups/{id}/members/{user_id}" "remove a member" => api::members::remove_from_group;
+
+            GET "/api/v4/projects" "projects" => api::projects::list;
+            POST "/api/v4/projects" "create a project" => api::projects::create;
+            GET "/api/v4/projects/{id}" "a project" => api::projects::get;
+            PUT "/api/v4/projects/{id}" "change a project" => api::projects::update;
+            DELETE "/api/v4/projects/{id}" "delete a project" => api::projects::delete;
+            POST "/api/v4/projects/{id}/archive" "make a project read-only" => api::projects::archive;
+            POST "/api/v4/projects/{id}/unarchive" "make a project writable again" => api::projects::unarchive;
+
+            GET "/api/v4/projects/{id}/members" "direct members" => api::members::list;
+            POST "/api/v4/projects/{id}/members" "add a member" => api::members::add;
+            GET "/api/v4/projects/{id}/members/all" "members, inherited ones too" => api::members::list_all;
+            GET "/api/v4/projects/{id}/members/all/{user_id}" "a member, inherited or not" => api::members::get_all;
+            GET "/api/v4/projects/{id}/members/{user_id}" "a direct member" => api::members::get;
+            PUT "/api/v4/projects/{id}/members/{user_id}" "change a member" => api::members::update;
+            DELETE "/api/v4/projects/{id}/members/{user_id}" "remove a member" => api::members::remove;
+
+            GET "/api/v4/projects/{id}/access_tokens" "project access tokens" => api::tokens::list;
+            POST "/api/v4/projects/{id}/access_tokens" "create a project access token" => api::tokens::create;
+            POST "/api/v4/projects/{id}/access_tokens/self/rotate" "replace the presented project access token" => api::tokens::rotate_own;
+            GET "/api/v4/projects/{id}/access_tokens/self" "the presented project access token" => api::tokens::get_own;
+            GET "/api/v4/projects/{id}/access_tokens/{token_id}" "a project access token" => api::tokens::get;
+            DELETE "/api/v4/projects/{id}/access_tokens/{token_id}" "revoke a project access token" => api::tokens::revoke;
+            POST "/api/v4/projects/{id}/access_tokens/{token_id}/rotate" "replace a project access token" => api::tokens::rotate;
+
+            GET "/api/v4/projects/{id}/protected_branches" "branch protections" => api::protected_branches::list;
+            POST "/api/v4/projects/{id}/protected_branches" "protect a branch" => api::protected_branches::protect;
+            GET "/api/v4/projects/{id}/protected_branches/{name}" "a branch protection" => api::protected_branches::get;
+            PATCH "/api/v4/projects/{id}/protected_branches/{name}" "change a branch protection" => api::protected_branches::update;
+            DELETE "/api/v4/projects/{id}/protected_branches/{name}" "remove a branch protection" => api::protected_branches::unprotect;
+
+            GET "/api/v4/projects/{id}/events" "the activity feed" => api::events::list;
+            GET "/api/v4/projects/{id}/audit_events" "the audit log" => api::audit_events::list;
+            GET "/api/v4/projects/{id}/audit_events/{audit_event_id}" "an entry of the audit log" => api::audit_events::get;
+        }
+        Git {
+            GET "/-/git/{id}/info/refs" "what a fetch or push begins from" => git::advertise;
+            HEAD "/-/git/{id}/info/refs" "refused" => git::head;
+            POST "/-/git/{id}/git-upload-pack" "fetch" => git::upload_pack;
+            POST "/-/git/{id}/git-receive-pack" "push" => git::receive_pack;
+            GET "/-/git/{id}/HEAD" "the dumb protocol: not served" => git::dumb;
+            GET "/-/git/{id}/objects/{*object}" "the dumb protocol: not served" => git::dumb;
+            GET "/-/git-redirect/{id}/info/refs" "to the address with .git" => git::redirect;
+        }
+        Operations {
+            GET "/-/health" "whether the process lives" => operations::health;
+            GET "/-/readiness" "whether the database answers" => operations::readiness;
+            GET "/-/metrics" "counters for Prometheus" => operations::metrics;
+        }
+    }
+}
+
+/// Returns the router of a table.
+pub fn build(table: Vec<Route>, state: AppState) -> Router {
+    let mut router = Router::new();
+    for route in table {
+        router = router.route(route.path, route.handler);
+    }
+    router.fallback(no_such_route).method_not_allowed_fallback(no_such_method).with_state(state)
+}
+
+async fn no_such_route(OriginalUri(uri): OriginalUri) -> Response {
+    match Door::of(uri.path()) {
+        Some(Door::Api) => ApiError::no_such_route().into_response(),
+        _ => GitError::new(StatusCode::NOT_FOUND, "Not found.\n").into_response(),
+    }
+}
+
+async fn no_such_method(OriginalUri(uri): OriginalUri) -> Response {
+    match Door::of(uri.path()) {
+        Some(Door::Api) => ApiError::message(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed").into_response(),
+        _ => GitError::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed.\n").into_response(),
+    }
+}
