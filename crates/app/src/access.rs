@@ -418,6 +418,34 @@ impl Place for on::Namespace {
     }
 }
 
+/// A person's own namespace is no group: asked for as one, it is not there.
+impl Place for on::Group {
+    type Reference = Option<IdOrPath>;
+    type Found = NamespaceFacts;
+
+    async fn find(
+        tx: &mut Tx,
+        reference: &Option<IdOrPath>,
+        user: Option<&Identity>,
+        now: i64,
+    ) -> Result<Option<NamespaceFacts>, db::Error> {
+        let found = on::Namespace::find(tx, reference, user, now).await?;
+        Ok(found.filter(|found| found.namespace.is_group()))
+    }
+
+    fn again(found: &NamespaceFacts) -> Option<IdOrPath> {
+        on::Namespace::again(found)
+    }
+
+    fn facts(found: Option<&NamespaceFacts>) -> Facts {
+        on::Namespace::facts(found)
+    }
+
+    fn role(found: &NamespaceFacts) -> Option<Role> {
+        found.role
+    }
+}
+
 /// The proof that a viewer may do `A` at one place. Only [`authorize`] makes one.
 #[derive(Clone, Debug)]
 pub struct Authorized<A: Act>
@@ -515,6 +543,8 @@ where
             still_valid(forge, &holder).map_err(|_| Error::Unauthorized)?;
             if identity.impersonator.is_none() {
                 viewer = Viewer::known(holder, self.viewer.origin.clone());
+            } else if !holder.administrator || !holder.scopes.contains(ScopeSet::SUDO) {
+                return Err(Error::Unauthorized);
             }
         }
         let reference = A::On::again(&self.place);
@@ -532,7 +562,10 @@ impl<A: Act<On = on::Project>> Authorized<A> {
     }
 }
 
-impl<A: Act<On = on::Namespace>> Authorized<A> {
+impl<A: Act> Authorized<A>
+where
+    A::On: Place<Found = NamespaceFacts>,
+{
     /// Returns the namespace.
     pub fn namespace(&self) -> &Namespace {
         &self.place.namespace

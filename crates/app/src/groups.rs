@@ -50,12 +50,9 @@ pub async fn create(
             let place = authorize::<act::CreateSubgroup>(forge, access.viewer().clone(), reference)
                 .await?
                 .map_err(|refused| Error::Refused(refused.denial))?;
-            Some(place.namespace().clone()).filter(Namespace::is_group)
+            Some(place.namespace().clone())
         }
     };
-    if request.parent.is_some() && parent.is_none() {
-        return Err(Error::invalid("parent_id", "is not a group"));
-    }
     let mut fields = FieldErrors::default();
     let name = fields.take("name", DisplayName::parse(&request.name));
     let path = fields.take(
@@ -166,17 +163,21 @@ pub async fn get_namespace(
     }
 }
 
-/// Returns whether a path is taken at the top level, as far as the caller may know it: of a hidden group the answer is
-/// the same as of a visible one, because its path cannot be used either way.
+/// Returns whether a path is taken. Who may create something there is told of hidden ones too, because their path cannot
+/// be used either way; everybody else is told of what they can see.
 ///
 /// # Errors
 /// The database's.
 pub async fn path_exists(
     forge: &Forge,
-    _access: &Authorized<act::ListNamespaces>,
+    access: &Authorized<act::ListNamespaces>,
     path: &str,
 ) -> Result<bool, Error> {
     let Some(IdOrPath::Path(path)) = IdOrPath::parse(path) else { return Ok(false) };
+    if access.also::<act::CreateGroup>().is_err() {
+        let seen = authorize::<act::ReadGroup>(forge, access.viewer().clone(), Some(IdOrPath::Path(path))).await?;
+        return Ok(seen.is_ok());
+    }
     let mut tx = forge.db().read().await?;
     Ok(namespaces::find_by_path(&mut tx, &path).await?.is_some())
 }
@@ -209,9 +210,6 @@ pub async fn update(
     let mut tx = forge.db().begin().await?;
     let access = access.again(forge, &mut tx).await?;
     let mut group = access.namespace().clone();
-    if !group.is_group() {
-        return Err(Error::NotFound("Group"));
-    }
     let before = group.clone();
     let mut fields = FieldErrors::default();
     if let Some(name) = &changes.name
@@ -299,9 +297,6 @@ pub async fn set_plan(
 /// The database's.
 pub async fn delete(forge: &Forge, access: &Authorized<act::DeleteGroup>) -> Result<(), Error> {
     let group = access.namespace();
-    if !group.is_group() {
-        return Err(Error::NotFound("Group"));
-    }
     let now = forge.now();
     let by = access.viewer().identity().map(|identity| identity.user);
     let mut tx = forge.db().begin().await?;

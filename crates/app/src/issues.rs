@@ -122,7 +122,8 @@ pub(crate) async fn get_visible<A: Act<On = on::Project>>(
 
 async fn with_details(tx: &mut Tx, issue: Issue) -> Result<IssueDetails, Error> {
     let labels = issues::labels_of(tx, &[issue.id.0]).await?.into_iter().map(|(_, label)| label).collect();
-    let assignees = issues::assignees_of(tx, &[issue.id.0]).await?.into_iter().map(|(_, user)| user).collect();
+    let assignees =
+        issues::assignees_of(tx, &[issue.id.0]).await?.into_iter().map(|(_, user)| user).collect();
     Ok(IssueDetails { issue, labels, assignees })
 }
 
@@ -362,9 +363,11 @@ pub async fn update(
         change_state(&mut tx, &access, &changed, state, now).await?;
     }
     if changed.confidential_at.is_some() != issue.confidential_at.is_some() {
-        let entry = Entry::project(access.project(), &access.place().full_path, "issue_confidentiality_changed");
+        let entry =
+            Entry::project(access.project(), &access.place().full_path, "issue_confidentiality_changed");
         let details = json!({ "iid": iid, "confidential": changed.confidential_at.is_some() });
-        audit::record(&mut tx, access.viewer(), entry.target("Issue", issue.id.0).details(details), now).await?;
+        audit::record(&mut tx, access.viewer(), entry.target("Issue", issue.id.0).details(details), now)
+            .await?;
     }
     let issue = get_visible(&mut tx, &access, iid).await?;
     let details = with_details(&mut tx, issue).await?;
@@ -382,7 +385,12 @@ fn since(before: Option<i64>, wanted: Option<bool>, now: i64) -> Option<i64> {
 }
 
 /// Returns the labels that an issue has afterwards. Replacing comes first, then adding, then removing.
-fn labels_after(before: Vec<String>, replaced: Option<Vec<String>>, added: Vec<String>, removed: &[String]) -> Vec<String> {
+fn labels_after(
+    before: Vec<String>,
+    replaced: Option<Vec<String>>,
+    added: Vec<String>,
+    removed: &[String],
+) -> Vec<String> {
     let mut labels = replaced.unwrap_or(before);
     for label in added {
         if !labels.contains(&label) {
@@ -403,7 +411,8 @@ async fn change_plan(
     now: i64,
 ) -> Result<(), Error> {
     if changes.labels.is_some() || !changes.add_labels.is_empty() || !changes.remove_labels.is_empty() {
-        let before = issues::labels_of(tx, &[issue.id.0]).await?.into_iter().map(|(_, label)| label).collect();
+        let before =
+            issues::labels_of(tx, &[issue.id.0]).await?.into_iter().map(|(_, label)| label).collect();
         let replaced = changes.labels.as_ref().map(|labels| checked_labels(fields, "labels", labels));
         let added = checked_labels(fields, "add_labels", &changes.add_labels);
         let removed: Vec<_> = changes.remove_labels.iter().map(|label| label.trim().to_owned()).collect();
@@ -478,7 +487,10 @@ mod tests {
     #[test]
     fn labels_are_trimmed_and_taken_once() {
         let mut fields = FieldErrors::default();
-        assert_eq!(checked_labels(&mut fields, "labels", &labels(&[" a ", "b", "", "a"])), labels(&["a", "b"]));
+        assert_eq!(
+            checked_labels(&mut fields, "labels", &labels(&[" a ", "b", "", "a"])),
+            labels(&["a", "b"])
+        );
         assert!(fields.finish().is_ok());
     }
 

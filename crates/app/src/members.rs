@@ -42,7 +42,7 @@ pub trait MayAdminister: Send + Sync {
     /// The place.
     fn place(&self) -> Place;
     /// Its path.
-    fn path(&self) -> &str;
+    fn full_path(&self) -> &str;
     /// Who may.
     fn viewer(&self) -> &Viewer;
     /// Asks again inside the transaction that will act, and returns the role with which.
@@ -54,7 +54,7 @@ impl MayAdminister for Authorized<act::AdministerMembers> {
         Place::Project(self.project())
     }
 
-    fn path(&self) -> &str {
+    fn full_path(&self) -> &str {
         &Authorized::place(self).full_path
     }
 
@@ -72,7 +72,7 @@ impl MayAdminister for Authorized<act::AdministerGroupMembers> {
         Place::Namespace(self.namespace().id)
     }
 
-    fn path(&self) -> &str {
+    fn full_path(&self) -> &str {
         &self.namespace().full_path
     }
 
@@ -284,8 +284,8 @@ async fn note(
     now: i64,
 ) -> Result<(), Error> {
     let entry = match access.place() {
-        Place::Project(id) => Entry::project(id, access.path(), event),
-        Place::Namespace(id) => Entry::group(id.0, access.path(), event),
+        Place::Project(id) => Entry::project(id, access.full_path(), event),
+        Place::Namespace(id) => Entry::group(id.0, access.full_path(), event),
     };
     let details = json!({ "username": user.username, "access_level": role.map(Role::level) });
     audit::record(tx, access.viewer(), entry.target("User", user.id.0).details(details), now).await

@@ -584,13 +584,13 @@ fn people_and_tokens_are_made_while_the_server_runs() {
     }
 }
 
-/// Makes a public project with one commit and returns its path.
-fn create_project(server: &Server, token: &str) -> String {
+/// Makes a project with one commit and returns its path.
+fn create_project(server: &Server, token: &str, visibility: &str) -> String {
     let answer = server.request(
         &format!(
             "POST /api/v4/projects HTTP/1.1\r\nPRIVATE-TOKEN: {token}\r\nContent-Type: application/json"
         ),
-        r#"{"name": "app", "visibility": "public", "initialize_with_readme": true}"#,
+        &format!(r#"{{"name": "app", "visibility": "{visibility}", "initialize_with_readme": true}}"#),
     );
     assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
     "root/app".to_owned()
@@ -613,7 +613,7 @@ fn a_request_that_runs_is_answered_after_sigterm() {
     fs::set_permissions(&git, fs::Permissions::from_mode(0o755)).unwrap();
     let data = place.path().join("data");
     let mut server = Server::start(&data, &[], &[("PORTCULLIS_GIT_PROGRAM", git.to_str().unwrap())]);
-    let project = create_project(&server, &create_token(&data));
+    let project = create_project(&server, &create_token(&data), "public");
 
     let _ = fs::remove_file(&begun);
     let mut stream = connect(server.address());
@@ -639,7 +639,7 @@ fn the_log_is_json_and_holds_no_secret_even_when_everything_is_logged() {
     let data = folder();
     let mut server = Server::start(data.path(), &[], &[("PORTCULLIS_LOG_LEVEL", "trace")]);
     let token = create_token(data.path());
-    let project = create_project(&server, &token);
+    let project = create_project(&server, &token, "private");
     let wrong = "pcu_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     for secret in [token.as_str(), wrong] {
         server.request(&format!("GET /api/v4/user HTTP/1.1\r\nPRIVATE-TOKEN: {secret}"), "");

@@ -85,8 +85,7 @@ macro_rules! columns {
     };
 }
 
-const FROM: &str =
-    "issues i JOIN users u ON u.id = i.author_id LEFT JOIN users c ON c.id = i.closed_by";
+const FROM: &str = "issues i JOIN users u ON u.id = i.author_id LEFT JOIN users c ON c.id = i.closed_by";
 
 fn read(row: &Row<'_>) -> Result<Issue, Error> {
     let closer = users::COLUMN_COUNT;
@@ -184,12 +183,7 @@ pub async fn insert(tx: &mut Tx, new: &NewIssue<'_>, now: i64) -> Result<IssueId
 ///
 /// # Errors
 /// The database's.
-pub async fn find(
-    tx: &mut Tx,
-    project: ProjectId,
-    iid: i64,
-    sight: Sight,
-) -> Result<Option<Issue>, Error> {
+pub async fn find(tx: &mut Tx, project: ProjectId, iid: i64, sight: Sight) -> Result<Option<Issue>, Error> {
     let params = [V::from(project.0), V::from(iid), V::from(sight.everything()), V::from(sight.user())];
     tx.one(&FIND, &params, read).await
 }

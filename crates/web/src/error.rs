@@ -112,7 +112,8 @@ impl ApiError {
             (_, Denial::MissingScope(scopes)) => ApiError::insufficient_scope(&scopes.to_text()),
             (action, Denial::NotVisible) => match action.on() {
                 On::Project => ApiError::not_found("Project"),
-                On::Namespace => ApiError::not_found("Group"),
+                On::Group => ApiError::not_found("Group"),
+                On::Namespace => ApiError::not_found("Namespace"),
                 On::Instance => ApiError::message(StatusCode::NOT_FOUND, "Not Found"),
             },
             // The token endpoints answer as GitLab's do, where a missing permission is not a 403.

@@ -51,6 +51,12 @@ impl PlaceInPath for on::Project {
     }
 }
 
+impl PlaceInPath for on::Group {
+    fn reference(id: Option<&str>) -> Option<IdOrPath> {
+        id.and_then(IdOrPath::parse)
+    }
+}
+
 impl PlaceInPath for on::Namespace {
     fn reference(id: Option<&str>) -> Option<IdOrPath> {
         id.and_then(IdOrPath::parse)

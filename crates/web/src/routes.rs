@@ -158,6 +158,17 @@ pub fn table() -> Vec<Route> {
             PATCH "/api/v4/projects/{id}/protected_branches/{name}" "change a branch protection" => api::protected_branches::update;
             DELETE "/api/v4/projects/{id}/protected_branches/{name}" "remove a branch protection" => api::protected_branches::unprotect;
 
+            GET "/api/v4/projects/{id}/issues" "issues" => api::issues::list;
+            POST "/api/v4/projects/{id}/issues" "open an issue" => api::issues::create;
+            GET "/api/v4/projects/{id}/issues/{iid}" "an issue" => api::issues::get;
+            PUT "/api/v4/projects/{id}/issues/{iid}" "change an issue" => api::issues::update;
+            DELETE "/api/v4/projects/{id}/issues/{iid}" "delete an issue" => api::issues::delete;
+            GET "/api/v4/projects/{id}/issues/{iid}/notes" "comments on an issue" => api::notes::list;
+            POST "/api/v4/projects/{id}/issues/{iid}/notes" "comment on an issue" => api::notes::create;
+            GET "/api/v4/projects/{id}/issues/{iid}/notes/{note_id}" "a comment" => api::notes::get;
+            PUT "/api/v4/projects/{id}/issues/{iid}/notes/{note_id}" "change a comment" => api::notes::update;
+            DELETE "/api/v4/projects/{id}/issues/{iid}/notes/{note_id}" "delete a comment" => api::notes::delete;
+
             GET "/api/v4/projects/{id}/events" "the activity feed" => api::events::list;
             GET "/api/v4/projects/{id}/audit_events" "the audit log" => api::audit_events::list;
             GET "/api/v4/projects/{id}/audit_events/{audit_event_id}" "an entry of the audit log" => api::audit_events::get;

@@ -5,7 +5,9 @@
 pub enum On {
     /// The instance as a whole, or the caller's own account.
     Instance,
-    /// A group, or a person's own namespace.
+    /// A group.
+    Group,
+    /// A group, or a person's own namespace: what projects are made in.
     Namespace,
     /// A project.
     Project,
@@ -16,6 +18,9 @@ pub mod on {
     /// The instance.
     #[derive(Clone, Copy, Debug)]
     pub struct Instance;
+    /// A group.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Group;
     /// A group, or a person's own namespace.
     #[derive(Clone, Copy, Debug)]
     pub struct Namespace;
@@ -114,19 +119,19 @@ actions! {
     CreateProject on Instance;
 
     /// Read a group.
-    ReadGroup on Namespace;
+    ReadGroup on Group;
     /// Change a group's settings.
-    UpdateGroup on Namespace;
+    UpdateGroup on Group;
     /// Delete a group and all in it.
-    DeleteGroup on Namespace;
+    DeleteGroup on Group;
     /// Create a group inside this one.
-    CreateSubgroup on Namespace;
+    CreateSubgroup on Group;
     /// Create a project inside this namespace.
     CreateProjectIn on Namespace;
     /// Read who is a member of a group.
-    ReadGroupMembers on Namespace;
+    ReadGroupMembers on Group;
     /// Add, change and remove members of a group.
-    AdministerGroupMembers on Namespace;
+    AdministerGroupMembers on Group;
 
     /// Read a project.
     ReadProject on Project;

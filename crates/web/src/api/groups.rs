@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use super::{ApiResult, Surroundings, accepted, created, ok, time};
 use crate::AppState;
 use crate::client::BaseUrl;
-use crate::error::ApiError;
 use crate::params::Params;
 
 fn view(group: &Namespace, base: &BaseUrl, viewer: &Viewer, owner: bool) -> Value {
@@ -114,14 +113,10 @@ pub async fn descendants(
     answer_list(access.viewer(), &state, &around, &params, filter).await
 }
 
-/// Answers one group. A person's own namespace is none.
+/// Answers one group.
 pub async fn get(access: Authorized<act::ReadGroup>, around: Surroundings) -> ApiResult {
-    let group = access.namespace();
-    if !group.is_group() {
-        return Err(ApiError::not_found("Group"));
-    }
     let owner = access.role() == Some(Role::Owner);
-    Ok(ok(view(group, &around.base, access.viewer(), owner)))
+    Ok(ok(view(access.namespace(), &around.base, access.viewer(), owner)))
 }
 
 /// Creates a group.

@@ -3,8 +3,10 @@
 pub mod audit_events;
 pub mod events;
 pub mod groups;
+pub mod issues;
 pub mod members;
 pub mod namespaces;
+pub mod notes;
 pub mod personal_tokens;
 pub mod projects;
 pub mod protected_branches;
