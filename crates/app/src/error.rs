@@ -31,6 +31,9 @@ pub enum Error {
     /// This kind of credential has no such operation.
     #[error("not available with this credential")]
     NotAvailable,
+    /// The body of the request is larger than is read.
+    #[error("the request body is too large")]
+    RequestTooLarge,
     /// Too much is going on; the same request may succeed after this many seconds.
     #[error("overloaded")]
     Overloaded(u64),
@@ -61,9 +64,7 @@ impl From<portcullis_git::Error> for Error {
             portcullis_git::Error::NotFound => Error::NotFound("Repository"),
             portcullis_git::Error::Overloaded { retry_after } => Error::Overloaded(retry_after.as_secs().max(1)),
             portcullis_git::Error::BadRequest(text) => Error::BadRequest(text),
-            portcullis_git::Error::RequestTooLarge => {
-                Error::BadRequest("the request body is too large".to_owned())
-            }
+            portcullis_git::Error::RequestTooLarge => Error::RequestTooLarge,
             other => Error::Internal(Box::new(other)),
         }
     }

@@ -124,15 +124,14 @@ impl Forge {
     ///
     /// # Errors
     /// Why it could not.
-    pub async fn migrate_only(settings: &Settings, clock: &dyn Clock) -> Result<String, OpenError> {
+    pub async fn migrate_only(settings: &Settings, clock: &dyn Clock) -> Result<migrate::Migrated, OpenError> {
         let data = prepare_folder(&settings.data)?;
         let target = match &settings.database_url {
             Some(url) => Target::Postgres(url.clone()),
             None => Target::Sqlite(data.join(SQLITE_FILE)),
         };
         let db = Db::open(&target).await?;
-        let migrated = migrate::migrate(&db, clock.now()).await?;
-        Ok(format!("{migrated:?}"))
+        Ok(migrate::migrate(&db, clock.now()).await?)
     }
 
     async fn make_root(&self, data: &Path) -> Result<(), OpenError> {

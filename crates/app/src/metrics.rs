@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 /// What became of a presented token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum TokenCheck {
     Accepted,
@@ -19,7 +19,7 @@ pub enum TokenCheck {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CheckLabels {
-    outcome: TokenCheck,
+    outcome: &'static str,
 }
 
 /// Through which door a request came and how it ended.
@@ -94,6 +94,11 @@ impl Metrics {
 
     /// Counts a presented token.
     pub fn token_check(&self, outcome: TokenCheck) {
+        let outcome = match outcome {
+            TokenCheck::Accepted => "accepted",
+            TokenCheck::Refused => "refused",
+            TokenCheck::Throttled => "throttled",
+        };
         self.token_checks.get_or_create(&CheckLabels { outcome }).inc();
     }
 

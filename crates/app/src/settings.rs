@@ -58,7 +58,8 @@ pub struct Settings {
     pub require_token_expiry: bool,
     /// The longest life of a new token, in days; none means no limit.
     pub max_token_lifetime_days: Option<u32>,
-    /// For how many days tokens that have ended stay listed before they are removed; zero keeps them for ever.
+    /// For how many days the bot of an expired token is kept before it is cleaned up; while it is, the token can still be
+    /// rotated by a person. Zero cleans up at the next hourly run. A revoked token's bot is deleted at once, always.
     pub inactive_token_retention_days: u32,
     /// What the secrets of project access tokens begin with.
     pub project_token_prefix: String,

@@ -11,5 +11,9 @@ pub(crate) fn run(place: &Place) -> anyhow::Result<()> {
     let done = forge::runtime()?
         .block_on(Forge::migrate_only(&settings, &SystemClock))
         .map_err(|error| anyhow!("{error}"))?;
-    output::print(&format!("{done}\n"))
+    output::print(&if done.applied.is_empty() {
+        format!("The database is up to date at schema version {}.\n", done.to)
+    } else {
+        format!("The database is now at schema version {}; applied: {}.\n", done.to, done.applied.join(", "))
+    })
 }

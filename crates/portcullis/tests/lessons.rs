@@ -428,6 +428,17 @@ fn bad_input_is_named_changes_nothing_and_the_server_goes_on() {
         assert_eq!(answer.status, 400, "{body}: {}", answer.text);
         assert!(answer.text.contains(expected), "{body}: {}", answer.text);
     }
+    for (path, body) in [("/groups", json!({ "name": "g", "path": "g", "description": "a\u{0}b" })), ("/projects", json!({ "name": "p", "topics": ["a\u{0}"] }))] {
+        assert!(forge.root().post(path, body).expect(400).text.contains("NUL"));
+    }
+    for query in ["search=%00", "search=a%00b&per_page=1", "username=%00"] {
+        forge.root().get(&format!("/users?{query}")).expect(400);
+        forge.root().get(&format!("/projects?{query}")).expect(400);
+    }
+    let long = "x".repeat(20_000);
+    assert_eq!(forge.root().get(&format!("/projects?search={long}")).expect(200).json(), json!([]));
+    forge.root().get(&project.path("/protected_branches/%00")).expect(404);
+    forge.root().get("/users/%00/status").expect(404);
     let large = vec![b'x'; 2 << 20];
     let answer = forge.root().send("POST", &format!("/api/v4{tokens}"), &json_type, &large);
     assert_eq!(answer.status, 413, "{}", answer.text);

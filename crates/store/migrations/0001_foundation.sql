@@ -223,6 +223,7 @@ CREATE TABLE events (
 );
 CREATE INDEX events_project ON events (project_id, id);
 CREATE INDEX events_author ON events (author_id);
+CREATE INDEX events_target ON events (target_type, target_id);
 
 -- Who changed what, with which credential, from where. Entries are added and never changed, but for the author when
 -- that user is deleted; author_name keeps what was true then.

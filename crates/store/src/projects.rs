@@ -55,14 +55,14 @@ pub struct Project {
     pub created_at: i64,
     /// When its settings last changed.
     pub updated_at: i64,
-    /// How many issues are open.
+    /// How many issues are open; confidential ones are not counted, because everybody sees the number.
     pub open_issues: i64,
 }
 
 const COLUMNS: &str = "p.id, p.namespace_id, n.name, n.path, n.full_path, n.parent_id, n.owner_id, p.creator_id, p.name, \
      p.path, p.full_path, p.description, p.visibility, p.default_branch, p.object_format, p.repository_access, \
      p.issues_access, p.first_pushed_at, p.archived_at, p.last_activity_at, p.created_at, p.updated_at, \
-     (SELECT COUNT(*) FROM issues i WHERE i.project_id = p.id AND i.closed_at IS NULL)";
+     (SELECT COUNT(*) FROM issues i WHERE i.project_id = p.id AND i.closed_at IS NULL AND i.confidential_at IS NULL)";
 
 const FROM: &str = "projects p JOIN namespaces n ON n.id = p.namespace_id";
 
@@ -110,7 +110,7 @@ statements! {
     FIND = "SELECT p.id, p.namespace_id, n.name, n.path, n.full_path, n.parent_id, n.owner_id, p.creator_id, p.name, \
         p.path, p.full_path, p.description, p.visibility, p.default_branch, p.object_format, p.repository_access, \
         p.issues_access, p.first_pushed_at, p.archived_at, p.last_activity_at, p.created_at, p.updated_at, \
-        (SELECT COUNT(*) FROM issues i WHERE i.project_id = p.id AND i.closed_at IS NULL) \
+        (SELECT COUNT(*) FROM issues i WHERE i.project_id = p.id AND i.closed_at IS NULL AND i.confidential_at IS NULL) \
         FROM projects p JOIN namespaces n ON n.id = p.namespace_id WHERE p.id = $1 AND p.deletion_requested_at IS NULL";
     FACTS_BY_ID = "SELECT p.id, p.full_path, p.visibility, p.repository_access, p.issues_access, p.archived_at, \
         (SELECT MAX(m.access_level) FROM members m WHERE m.project_id = p.id AND m.user_id = $2 \

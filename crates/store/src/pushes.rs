@@ -19,13 +19,15 @@ pub struct Push {
     pub address: Option<String>,
     /// JSON: the proposed updates.
     pub updates: String,
+    /// When it was accepted.
+    pub created_at: i64,
 }
 
 statements! {
     INSERT = "INSERT INTO pushes (project_id, user_id, token_id, address, updates, created_at) \
         VALUES ($1, $2, $3, $4, $5, $6) RETURNING id";
-    TAKE = "DELETE FROM pushes WHERE id = $1 RETURNING id, project_id, user_id, token_id, address, updates";
-    LEFT_BEHIND = "SELECT id, project_id, user_id, token_id, address, updates FROM pushes WHERE created_at <= $1 ORDER BY id LIMIT 100";
+    TAKE = "DELETE FROM pushes WHERE id = $1 RETURNING id, project_id, user_id, token_id, address, updates, created_at";
+    AFTER = "SELECT id, project_id, user_id, token_id, address, updates, created_at FROM pushes WHERE id > $1 ORDER BY id LIMIT 100";
 }
 
 fn read(row: &Row<'_>) -> Result<Push, Error> {
@@ -36,6 +38,7 @@ fn read(row: &Row<'_>) -> Result<Push, Error> {
         token: row.get::<Option<i64>>(3)?.map(TokenId),
         address: row.get(4)?,
         updates: row.get(5)?,
+        created_at: row.get(6)?,
     })
 }
 
@@ -72,10 +75,10 @@ pub async fn take(tx: &mut Tx, id: i64) -> Result<Option<Push>, Error> {
     tx.one(&TAKE, &[V::from(id)], read).await
 }
 
-/// Returns up to 100 pushes accepted at `before` or earlier: their server died.
+/// Returns up to 100 pushes that are not recorded yet and come after `id`, in the order in which they were accepted.
 ///
 /// # Errors
 /// The database's.
-pub async fn left_behind(tx: &mut Tx, before: i64) -> Result<Vec<Push>, Error> {
-    tx.all(&LEFT_BEHIND, &[V::from(before)], read).await
+pub async fn unsettled_after(tx: &mut Tx, id: i64) -> Result<Vec<Push>, Error> {
+    tx.all(&AFTER, &[V::from(id)], read).await
 }

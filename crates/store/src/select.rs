@@ -6,6 +6,9 @@ use crate::db::{Error, Query, Row, Tx, V};
 /// more than the page.
 pub const MAX_COUNTED_ROWS: i64 = 10_000;
 
+/// Longer texts are not searched for; SQLite would refuse a pattern of 50,000 bytes.
+const MAX_SEARCH_BYTES: usize = 1000;
+
 /// A value of a condition, owned until the list runs.
 #[derive(Clone, Debug)]
 pub enum Value {
@@ -91,7 +94,11 @@ impl Conditions {
     }
 
     /// Adds that one of `columns` contains `text`, without regard to the case of ASCII letters.
+    /// A text too long to be part of a name is in none.
     pub fn and_contains(&mut self, columns: &[&str], text: &str) {
+        if text.len() > MAX_SEARCH_BYTES {
+            return self.and("1 = 0", []);
+        }
         let pattern = format!("%{}%", like_escaped(&text.to_ascii_lowercase()));
         let any: Vec<_> =
             columns.iter().map(|column| format!("lower({column}) LIKE ? ESCAPE '!'")).collect();

@@ -19,6 +19,12 @@ pub struct Answer {
     pub text: String,
 }
 
+/// Returns the value of an `Authorization` header for HTTP Basic.
+pub fn basic(user: &str, password: &str) -> String {
+    use base64::Engine as _;
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}")))
+}
+
 impl Answer {
     /// Returns the body as JSON.
     #[track_caller]

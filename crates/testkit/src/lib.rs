@@ -13,7 +13,7 @@ mod forge;
 mod git;
 mod postgres;
 
-pub use caller::{Answer, Caller};
+pub use caller::{Answer, Caller, basic};
 pub use forge::{Bot, Group, Person, Project, TestClock, TestForge, token_secret};
 pub use git::{Git, GitAnswer};
 

@@ -190,6 +190,9 @@ impl From<Error> for ApiError {
                 ApiError::message(StatusCode::FORBIDDEN, &format!("Forbidden - {reason}"))
             }
             Error::NotAvailable => ApiError::not_available(),
+            Error::RequestTooLarge => {
+                ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, json!({ "error": "The request body is too large." }))
+            }
             Error::Overloaded(seconds) => ApiError::overloaded(seconds),
             Error::Internal(source) => ApiError::internal(chain(&*source)),
         }
@@ -295,6 +298,9 @@ impl From<Error> for GitError {
             }
             Error::NotFound(_) | Error::Refused(_) => GitError::new(StatusCode::NOT_FOUND, GIT_NOT_FOUND),
             Error::BadRequest(text) => GitError::new(StatusCode::BAD_REQUEST, format!("{text}\n")),
+            Error::RequestTooLarge => {
+                GitError::new(StatusCode::PAYLOAD_TOO_LARGE, "The request body is too large.\n")
+            }
             Error::Overloaded(seconds) => GitError {
                 retry_after: Some(seconds),
                 ..GitError::new(StatusCode::SERVICE_UNAVAILABLE, "The server is busy. Please try again later.\n")

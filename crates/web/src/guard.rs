@@ -73,7 +73,8 @@ pub(crate) async fn viewer(parts: &Parts, state: &AppState, door: Door) -> Resul
     let realm = &settings.git_realm;
     let secret = match Presented::find(parts, door, settings.allow_token_in_query) {
         Presented::Nothing => return Ok(Viewer::anonymous(origin)),
-        Presented::Unusable => return Err(Refusal::unauthenticated(door, Unauthenticated::Unknown, realm)),
+        // It is a wrong secret like any other: counted, and refused in the same words.
+        Presented::Unusable => String::new(),
         Presented::Secret(secret) => secret,
     };
     let purpose = match door {

@@ -56,6 +56,25 @@ impl Params {
         }
     }
 
+    /// No parameter means anything with a NUL character in it, and PostgreSQL cannot keep one.
+    fn without_nul(self) -> Result<Params, ApiError> {
+        fn holds_nul(value: &Value) -> bool {
+            match value {
+                Value::String(text) => text.contains('\0'),
+                Value::Array(items) => items.iter().any(holds_nul),
+                Value::Object(object) => object.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)),
+                _ => false,
+            }
+        }
+        match self.0.iter().find(|(name, value)| name.contains('\0') || holds_nul(value)) {
+            Some((name, _)) => {
+                let name: String = name.chars().filter(|character| !character.is_control()).take(100).collect();
+                Err(ApiError::bad_parameters(&format!("{name} is invalid: it holds a NUL character")))
+            }
+            None => Ok(self),
+        }
+    }
+
     /// Begins to read.
     pub fn read(&self) -> Reader<'_> {
         Reader { values: &self.0, problems: Vec::new() }
@@ -77,7 +96,7 @@ impl FromRequest<AppState> for Params {
         let bytes = collect(body, state.forge.settings().max_body_bytes).await?;
         if bytes.is_empty() {
             // An empty body with a JSON content type is what several clients send.
-            return Ok(params);
+            return params.without_nul();
         }
         let kind = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -96,7 +115,7 @@ impl FromRequest<AppState> for Params {
             },
             other => return Err(ApiError::unsupported_media_type(other)),
         }
-        Ok(params)
+        params.without_nul()
     }
 }
 
@@ -209,7 +228,7 @@ impl Reader<'_> {
     /// Returns a list: an array, a repeated parameter, or texts with commas.
     pub fn list(&mut self, name: &str) -> Option<Vec<String>> {
         let split = |text: &str| {
-            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+            text.split(',').map(str::trim).filter(|item| !item.is_empty()).take(MAX_PARAMETERS).map(str::to_owned).collect::<Vec<_>>()
         };
         let list = match self.value(name)? {
             Value::Array(items) => {

@@ -2,9 +2,14 @@
 //!
 //! `/group/sub/app.git/info/refs` becomes `/-/git/group%2Fsub%2Fapp/info/refs`. What such a path means is decided by
 //! the rules behind the route, so it does not matter that the folded form can also be asked for directly.
+//!
+//! What could never be a repository's path is not folded. It names no route then, and is refused before a credential is
+//! read or anything is looked up.
 
 use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
+use percent_encoding::percent_decode_str;
+use portcullis_rules::names::FullPath;
 
 /// Where folded paths begin.
 pub const GIT_PREFIX: &str = "/-/git/";
@@ -28,15 +33,23 @@ pub fn fold(uri: &Uri) -> Option<Uri> {
         return None;
     }
     let (project, rest, prefix) = split(path)?;
-    let folded = project.trim_start_matches('/').replace('/', "%2F");
-    if folded.is_empty() {
-        return None;
-    }
+    let folded = repository_path(project)?.replace('/', "%2F");
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     let path = PathAndQuery::try_from(format!("{prefix}{folded}{rest}{query}")).ok()?;
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(path);
     Uri::from_parts(parts).ok()
+}
+
+/// Returns a repository's path, decoded once, if it has the shape of one: a namespace and a name, in plain characters.
+fn repository_path(path: &str) -> Option<String> {
+    let segments = path.strip_prefix('/')?.split('/').map(|segment| {
+        let segment = percent_decode_str(segment).decode_utf8().ok()?;
+        // An encoded slash would make two segments of one.
+        (!segment.contains('/')).then_some(segment)
+    });
+    let path = segments.collect::<Option<Vec<_>>>()?.join("/");
+    (path.contains('/') && FullPath::parse(&path).is_some()).then_some(path)
 }
 
 /// Splits a path at the last `.git` that is followed by something we serve.
@@ -83,10 +96,31 @@ mod tests {
     }
 
     #[test]
-    fn hostile_paths_are_folded_as_they_are_and_judged_by_the_grammar() {
-        assert_eq!(folded("/../../etc.git/info/refs").as_deref(), Some("/-/git/..%2F..%2Fetc/info/refs"));
-        assert_eq!(folded("/a%2e%2e/b.git/info/refs").as_deref(), Some("/-/git/a%2e%2e%2Fb/info/refs"));
-        let long = format!("/{}.git/info/refs", "a/".repeat(4000));
+    fn what_cannot_be_a_repository_is_not_folded() {
+        for path in [
+            "/../../etc.git/info/refs",
+            "/g/../app.git/info/refs",
+            "/g/%2e%2e/app.git/info/refs",
+            "//g/app.git/info/refs",
+            "/g//app.git/info/refs",
+            "/g%2Fapp.git/info/refs",
+            "/g/a%252fb.git/info/refs",
+            "/g/app%00.git/info/refs",
+            "/g/app%ff.git/info/refs",
+            "/g/a%5Cb.git/info/refs",
+            "/g/-app.git/info/refs",
+            "/g/app.lock.git/info/refs",
+            "/app.git/info/refs",
+            "/17.git/info/refs",
+        ] {
+            assert_eq!(folded(path), None, "{path}");
+        }
+        let long = format!("/{}app.git/info/refs", "a/".repeat(2040));
         assert_eq!(folded(&long), None);
+    }
+
+    #[test]
+    fn escapes_are_decoded_once() {
+        assert_eq!(folded("/g/%61pp.git/git-upload-pack").as_deref(), Some("/-/git/g%2Fapp/git-upload-pack"));
     }
 }

@@ -42,19 +42,22 @@ pub(super) async fn describe(forge: &Arc<Forge>, project: ProjectId, event: Even
     Ok(())
 }
 
-/// A push whose refs did not move within this time has lost its server.
+/// A push whose refs did not move within this time never will move them: its server died.
 const LEFT_BEHIND_AFTER: i64 = 5 * 60 * MICROSECONDS;
 
 /// Settles pushes whose server died between accepting and recording: what the repository says has happened, happened.
+///
+/// A push that has wholly happened is settled however young it is. Should its server live and record it at this very
+/// moment, one of the two finds its row and the other does not. Of any other push the refs may still be about to move.
 pub(super) async fn settle(forge: &Arc<Forge>) -> Result<(), Error> {
+    let mut after = 0;
     loop {
         let mut tx = forge.db().read().await?;
-        let left = pushes::left_behind(&mut tx, forge.now() - LEFT_BEHIND_AFTER).await?;
+        let pushes = pushes::unsettled_after(&mut tx, after).await?;
         drop(tx);
-        if left.is_empty() {
-            return Ok(());
-        }
-        for push in left {
+        let Some(last) = pushes.last() else { return Ok(()) };
+        after = last.id;
+        for push in pushes {
             let proposed: Vec<RecordedUpdate> = serde_json::from_str(&push.updates).unwrap_or_default();
             let refs = match forge.git().refs(push.project.0).await {
                 Ok(refs) => refs,
@@ -62,14 +65,14 @@ pub(super) async fn settle(forge: &Arc<Forge>) -> Result<(), Error> {
                 Err(error) => return Err(error.into()),
             };
             let now_at = |name: &str| refs.iter().find(|known| known.0.as_str() == name).map(|known| known.1.as_str());
-            let happened: Vec<_> = proposed
-                .into_iter()
-                .filter(|update| match now_at(&update.name) {
+            let (happened, others): (Vec<_>, Vec<_>) =
+                proposed.into_iter().partition(|update| match now_at(&update.name) {
                     Some(tip) => tip == update.new,
                     None => update.deletes(),
-                })
-                .collect();
-            repositories::settle(forge, push.id, &happened).await?;
+                });
+            if others.is_empty() || push.created_at <= forge.now() - LEFT_BEHIND_AFTER {
+                repositories::settle(forge, push.id, &happened).await?;
+            }
         }
     }
 }

@@ -106,9 +106,9 @@ pub fn never_kept(mut response: Response) -> Response {
 /// The ids and names in a path beside the place itself, as texts; a name that cannot be is simply not found.
 pub type PathParts = extract::RawPathParams;
 
-/// Returns the part of a path with this name.
+/// Returns the part of a path with this name. One with a NUL character names nothing.
 pub fn path_text<'a>(parts: &'a PathParts, name: &str) -> &'a str {
-    parts.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value)
+    parts.iter().find(|(key, _)| *key == name).map(|(_, value)| value).filter(|value| !value.contains('\0')).unwrap_or("")
 }
 
 /// Returns the number in a path, or the answer to one that is none.

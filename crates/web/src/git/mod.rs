@@ -14,6 +14,7 @@ use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use portcullis_app::access::Authorized;
 use portcullis_app::repositories::{self, Exchange, GitProtocol, Service};
 use portcullis_rules::access::{Action, act};
+use portcullis_rules::names::FullPath;
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use crate::AppState;
@@ -138,6 +139,10 @@ pub async fn redirect(_: AddressOnly, request: Request) -> Response {
     let folded = path.strip_prefix(crate::paths::GIT_REDIRECT_PREFIX).and_then(|rest| rest.strip_suffix("/info/refs"));
     let Some(project) = folded else { return not_found().into_response() };
     let project = project.replace("%2F", "/");
+    // The folded form can be asked for directly, and a path that began with two slashes would lead to another host.
+    if FullPath::parse(&project).is_none() {
+        return not_found().into_response();
+    }
     let question = if query.is_empty() { "" } else { "?" };
     match HeaderValue::from_str(&format!("/{project}.git/info/refs{question}{query}")) {
         Ok(location) => (StatusCode::MOVED_PERMANENTLY, [(LOCATION, location)]).into_response(),
