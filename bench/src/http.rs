@@ -76,7 +76,8 @@ impl Connection {
         if answer.header("transfer-encoding") == Some("chunked") {
             loop {
                 let line = self.line(&mut total)?;
-                let length = usize::from_str_radix(&line, 16).with_context(|| format!("not a chunk: {line}"))?;
+                let length =
+                    usize::from_str_radix(&line, 16).with_context(|| format!("not a chunk: {line}"))?;
                 self.take(length, &mut answer.body)?;
                 total += length;
                 self.line(&mut total)?;

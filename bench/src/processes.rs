@@ -47,7 +47,8 @@ impl Running {
         if self.child.try_wait()?.is_some() {
             return Ok(());
         }
-        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("an id that is no id")?;
+        let id =
+            i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("an id that is no id")?;
         kill_process(id, Signal::TERM)?;
         let since = Instant::now();
         while since.elapsed() < PATIENCE {

@@ -199,6 +199,54 @@ async fn keep_an_owner(tx: &mut Tx, place: Place, user: UserId, now: i64) -> Res
     Ok(())
 }
 
+/// Whom an invitation names.
+#[derive(Clone, Debug)]
+pub enum Invited {
+    /// A user by id.
+    User(UserId),
+    /// A user by mail address. Nobody is written to: the address has to belong to somebody who is here already.
+    Email(String),
+}
+
+/// Adds everybody who is named, each on their own, and returns who could not be added and why.
+///
+/// # Errors
+/// The database's, or when the caller may not give that role at all.
+pub async fn invite(
+    forge: &Forge,
+    access: &impl MayAdminister,
+    invited: &[Invited],
+    role: Role,
+    expires_at: Option<Date>,
+) -> Result<Vec<(String, String)>, Error> {
+    let mut refused = Vec::new();
+    for invited in invited {
+        let mut tx = forge.db().read().await?;
+        let (label, user) = match invited {
+            Invited::User(id) => {
+                let user = users::find(&mut tx, *id).await?;
+                (user.as_ref().map_or_else(|| id.to_string(), |user| user.username.clone()), user)
+            }
+            Invited::Email(email) => (email.clone(), users::find_by_email(&mut tx, email).await?),
+        };
+        drop(tx);
+        let Some(user) = user else {
+            refused.push((label, "User not found".to_owned()));
+            continue;
+        };
+        match add(forge, access, user.id, role, expires_at).await {
+            Ok(_) => {}
+            Err(Error::Invalid(fields)) => {
+                let problems: Vec<_> = fields.into_iter().map(|(_, problem)| format!("User {problem}")).collect();
+                refused.push((label, problems.join(", ")));
+            }
+            Err(Error::Conflict(problem)) => refused.push((label, problem)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(refused)
+}
+
 /// Changes a member's role and expiry.
 ///
 /// # Errors

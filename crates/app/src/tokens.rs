@@ -24,7 +24,7 @@ use crate::forge::Forge;
 use crate::Error;
 
 /// The answer to everyone who may not create a project access token, whatever the reason.
-pub const MAY_NOT_CREATE: &str = "User does not have permission to create project access token";
+const MAY_NOT_CREATE: &str = "User does not have permission to create project access token";
 
 /// The answer to asking for more than one has.
 const ABOVE_CREATOR: &str = "Access level of the token contains permissions not held by the creating user";
@@ -95,6 +95,19 @@ pub async fn create(
         note_failure(forge, access, "project_access_token_creation_failed", details).await;
     }
     answer
+}
+
+/// Answers somebody who may see the project but not create a token in it.
+///
+/// # Errors
+/// Always: the answer is the error.
+pub async fn refuse_creation(
+    forge: &Forge,
+    access: &Authorized<act::ReadProject>,
+) -> Result<std::convert::Infallible, Error> {
+    let details = json!({ "error": MAY_NOT_CREATE });
+    note_failure(forge, access, "project_access_token_creation_failed", details).await;
+    Err(Error::BadRequest(MAY_NOT_CREATE.to_owned()))
 }
 
 async fn create_in_transaction(

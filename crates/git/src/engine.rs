@@ -236,12 +236,28 @@ impl Engine {
             let capabilities = self.capabilities(id, &repository, || call(protocol)).await?;
             return Ok(Exchange { body: GitOutput::from_memory(capabilities) });
         }
+        if service == Service::UploadPack {
+            let looked_at = repository.clone();
+            if blocking(move || refs::is_empty(&looked_at)).await? {
+                let nothing = self.advertisement_of_nothing(self.format_of(id, &repository)?, protocol);
+                return Ok(Exchange { body: GitOutput::from_memory(nothing) });
+            }
+        }
         let place = self.inner.limits.enter(id).await?;
         let mut beginning = self.beginning(call(protocol), place);
         beginning.limit = Some(self.inner.settings.advertisement_limit);
-        let line = format!("# service={}\n", service.name());
-        beginning.preface = Some(format!("{:04x}{line}0000", line.len() + 4).into());
+        beginning.preface = Some(service_line(service).into());
         self.answer(id, exchange::start(beginning)?).await
+    }
+
+    /// Returns what is said to a fetch before version 2 of a repository without refs. Git says nothing at all before
+    /// version 2.42, and so not by which hash function the clone has to name its objects.
+    fn advertisement_of_nothing(&self, format: ObjectFormat, protocol: Option<&GitProtocol>) -> Bytes {
+        let first = protocol.is_some_and(|protocol| protocol.version() == 1);
+        let version = if first { packet("version 1\n") } else { String::new() };
+        let capabilities = format!("object-format={} agent=git/{}", format.name(), self.git_version());
+        let nothing = packet(&format!("{} capabilities^{{}}\0{capabilities}\n", ObjectId::zero(format)));
+        format!("{}{version}{nothing}0000", service_line(Service::UploadPack)).into()
     }
 
     /// Answers `POST git-upload-pack`. The input is the body after inflation.
@@ -396,6 +412,16 @@ impl Engine {
             error => error,
         })
     }
+}
+
+/// Returns one packet of the protocol.
+fn packet(content: &str) -> String {
+    format!("{:04x}{content}", content.len() + 4)
+}
+
+/// Returns what an advertisement begins with before version 2.
+fn service_line(service: Service) -> String {
+    format!("{}0000", packet(&format!("# service={}\n", service.name())))
 }
 
 /// Takes `object-info` out of the capabilities: git offers it whatever the configuration says before version 2.40.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
 use crate::{Error, ObjectId, RefName};
@@ -52,6 +52,21 @@ pub(crate) fn read(repository: &Path, prefix: &str) -> Result<BTreeMap<RefName, 
         }
     }
     Ok(refs)
+}
+
+/// Says whether there is any ref at all, of whatever kind. Blocks.
+pub(crate) fn is_empty(repository: &Path) -> Result<bool, Error> {
+    if count_loose(repository) > 0 {
+        return Ok(false);
+    }
+    let packed = match fs::File::open(repository.join("packed-refs")) {
+        Ok(packed) => io::BufReader::new(packed),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(Error::io("reading the refs of a repository")(error)),
+    };
+    // The header alone is left when every packed ref has been deleted.
+    let named = packed.lines().any(|line| line.map_or(true, |line| !line.starts_with('#')));
+    Ok(!named)
 }
 
 /// Counts the refs that are files of their own.

@@ -391,7 +391,7 @@ fn a57_a_hidden_and_a_missing_project_answer_git_with_the_same_bytes() {
 #[test]
 fn a58_an_expired_or_revoked_token_does_not_clone() {
     let forge = forge!();
-    let project = forge.project("public");
+    let project = forge.project("private");
     let revoked = project.token(&["read_repository"], 40);
     let expired = project.token_with(json!({
         "name": "ci", "scopes": ["read_repository"], "expires_at": forge.clock.date(1),
@@ -450,7 +450,7 @@ fn headers_of_other_credentials_are_no_carriers() {
 }
 
 #[test]
-fn the_operator_can_refuse_tokens_in_urls_and_forms() {
+fn the_operator_can_refuse_tokens_in_urls() {
     let forge = forge!(|settings| settings.allow_token_in_query = false);
     let project = forge.project("public");
     let bot = project.token(&["api"], 40);

@@ -64,11 +64,20 @@ impl<T> Listing<T> {
 /// The conditions of a list. Each text marks its values with `?`.
 #[derive(Debug, Default)]
 pub struct Conditions {
+    joined: String,
     text: String,
     values: Vec<Value>,
 }
 
 impl Conditions {
+    /// Joins the rows of `select` that meet `narrowed`, named as `alias`, to those rows they belong to; the others stay
+    /// without. It comes before any condition, because values are numbered in the order of the text.
+    pub fn left_join(&mut self, select: &str, narrowed: Conditions, alias: &str, on: &str) {
+        debug_assert!(self.values.is_empty(), "a join comes first");
+        self.joined = format!(" LEFT JOIN ({select}{}) {alias} ON {on}", narrowed.text);
+        self.values = narrowed.values;
+    }
+
     /// Adds a condition that must hold too.
     pub fn and(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
         self.text.push_str(if self.text.is_empty() { " WHERE (" } else { " AND (" });
@@ -120,7 +129,8 @@ impl Conditions {
     ) -> Result<Listing<T>, Error> {
         let mut values = self.borrowed();
         let counted = Query::new(format!(
-            "SELECT COUNT(*) FROM (SELECT 1 FROM {from}{} LIMIT {}) counted",
+            "SELECT COUNT(*) FROM (SELECT 1 FROM {from}{}{} LIMIT {}) counted",
+            self.joined,
             self.text,
             MAX_COUNTED_ROWS + 1
         ));
@@ -128,7 +138,8 @@ impl Conditions {
         let window_at = values.len();
         values.extend([V::Int(window.limit), V::Int(window.offset)]);
         let page = Query::new(format!(
-            "SELECT {columns} FROM {from}{} ORDER BY {order} LIMIT ${} OFFSET ${}",
+            "SELECT {columns} FROM {from}{}{} ORDER BY {order} LIMIT ${} OFFSET ${}",
+            self.joined,
             self.text,
             window_at + 1,
             window_at + 2

@@ -102,6 +102,8 @@ statements! {
         u.bot_project_id, u.created_by, u.created_at FROM users u WHERE u.id = $1";
     FIND_BY_USERNAME = "SELECT u.id, u.username, u.name, u.email, u.kind, u.administrator_since, u.external_since, u.blocked_at, \
         u.bot_project_id, u.created_by, u.created_at FROM users u WHERE lower(u.username) = $1";
+    FIND_BY_EMAIL = "SELECT u.id, u.username, u.name, u.email, u.kind, u.administrator_since, u.external_since, u.blocked_at, \
+        u.bot_project_id, u.created_by, u.created_at FROM users u WHERE lower(u.email) = $1";
     GHOST = "SELECT id FROM users WHERE kind = 'ghost' ORDER BY id LIMIT 1";
     PASSWORD_HASH = "SELECT password_hash FROM users WHERE id = $1";
     SET_PASSWORD_HASH = "UPDATE users SET password_hash = $2, updated_at = $3 WHERE id = $1 AND kind = 'person'";
@@ -180,6 +182,14 @@ pub async fn find(tx: &mut Tx, id: UserId) -> Result<Option<User>, Error> {
 /// The database's.
 pub async fn find_by_username(tx: &mut Tx, username: &str) -> Result<Option<User>, Error> {
     tx.one(&FIND_BY_USERNAME, &[V::from(&username.to_ascii_lowercase())], read).await
+}
+
+/// Returns the user with this address, whatever its case.
+///
+/// # Errors
+/// The database's.
+pub async fn find_by_email(tx: &mut Tx, email: &str) -> Result<Option<User>, Error> {
+    tx.one(&FIND_BY_EMAIL, &[V::from(&email.to_ascii_lowercase())], read).await
 }
 
 /// Returns the Ghost User, once it was made.
@@ -333,6 +343,10 @@ pub struct UserFilter {
     pub without_bots: bool,
 }
 
+/// A user's name as an audience may read it: a bot's is kept from those who cannot see the project it belongs to, because
+/// it is the name of that project's token. What is searched is what is shown.
+const SHOWN_NAME: &str = "CASE WHEN u.kind = 'project_bot' AND home.id IS NULL THEN '****' ELSE u.name END";
+
 /// Returns the users that `audience` can see, newest first.
 ///
 /// # Errors
@@ -344,13 +358,16 @@ pub async fn list(
     window: Window,
     now: i64,
 ) -> Result<Listing<User>, Error> {
+    let mut visible = Conditions::default();
+    audience.narrow_projects(&mut visible, now);
     let mut conditions = Conditions::default();
+    conditions.left_join("SELECT p.id FROM projects p", visible, "home", "home.id = u.bot_project_id");
     audience.narrow_users(&mut conditions, now);
     if let Some(username) = &filter.username {
         conditions.and("lower(u.username) = ?", [username.to_ascii_lowercase().into()]);
     }
     if let Some(search) = &filter.search {
-        conditions.and_contains(&["u.name", "u.username"], search);
+        conditions.and_contains(&[SHOWN_NAME, "u.username"], search);
     }
     match filter.blocked {
         Some(true) => conditions.and("u.blocked_at IS NOT NULL", []),
@@ -365,5 +382,6 @@ pub async fn list(
     if filter.without_bots {
         conditions.and("u.kind = 'person'", []);
     }
-    conditions.list(tx, COLUMNS, "users u", "u.id DESC", window, read).await
+    let columns = COLUMNS.replace("u.name", SHOWN_NAME);
+    conditions.list(tx, &columns, "users u", "u.id DESC", window, read).await
 }

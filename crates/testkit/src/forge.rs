@@ -230,7 +230,10 @@ impl TestForge {
 
 fn personal_token(runtime: &Runtime, forge: &Forge, username: &str, scopes: ScopeSet) -> String {
     let access = Authorized::<act::CreatePersonalAccessToken>::by_system("test");
-    let request = NewPersonalTokenRequest { name: "test".to_owned(), description: None, scopes, expires_at: None };
+    let settings = forge.settings();
+    let longest = settings.max_token_lifetime_days.or(settings.require_token_expiry.then_some(365));
+    let expires_at = longest.map(|days| portcullis_rules::token::date_at(forge.now() + i64::from(days) * 86_400_000_000));
+    let request = NewPersonalTokenRequest { name: "test".to_owned(), description: None, scopes, expires_at };
     let made = runtime.block_on(personal_tokens::create_for_username(forge, &access, username, request));
     made.expect("a token").secret.reveal().to_owned()
 }

@@ -2,12 +2,14 @@
 //!
 //! However a token is presented, the same secret is decided in the same way: this file only finds it.
 
+use axum::body::Body;
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
 use crate::door::Door;
-use crate::params::query_pairs;
+use crate::params::{FORM, collect, media_type, query_pairs};
 
 /// Longer headers hold no credential of ours.
 const MAX_HEADER_BYTES: usize = 8 * 1024;
@@ -23,8 +25,37 @@ pub enum Presented {
     Unusable,
 }
 
+/// A token from a form's field `private_token`, noted beside the request.
+#[derive(Clone)]
+struct FormToken(String);
+
+/// Notes the token in the field `private_token` of a form, which the REST API takes like the parameter of that name in
+/// the URL.
+///
+/// Only a form that comes without any other credential is read ahead for it: every other request's guard answers before
+/// the body is read.
+pub async fn note_form_token(request: Request, max_body_bytes: usize) -> Request {
+    let (mut parts, body) = request.into_parts();
+    let is_form = !parts.method.is_safe() && media_type(&parts.headers) == FORM;
+    if !is_form || Presented::find(&parts, Door::Api, true) != Presented::Nothing {
+        return Request::from_parts(parts, body);
+    }
+    // A body that cannot be read holds no token, and the request goes on as a stranger's without it.
+    let bytes = collect(body, max_body_bytes).await.unwrap_or_default();
+    let token = token_among(query_pairs(&String::from_utf8_lossy(&bytes)));
+    if let Some(token) = token {
+        parts.extensions.insert(FormToken(token));
+    }
+    Request::from_parts(parts, Body::from(bytes))
+}
+
+/// Returns the parameter `private_token`; a blank one counts as absent.
+fn token_among(pairs: Vec<(String, String)>) -> Option<String> {
+    pairs.into_iter().find(|(name, value)| name == "private_token" && !value.trim().is_empty()).map(|(_, value)| value)
+}
+
 impl Presented {
-    /// Returns what a request to `door` presents. A form body's `private_token` is looked at by the guard's caller.
+    /// Returns what a request to `door` presents.
     pub fn find(parts: &Parts, door: Door, query_allowed: bool) -> Presented {
         match door {
             Door::Git => basic_or_bearer(&parts.headers),
@@ -35,12 +66,12 @@ impl Presented {
 
 /// The REST API: the parameter, else the `PRIVATE-TOKEN` header, else a bearer. Blank values count as absent.
 fn api(parts: &Parts, query_allowed: bool) -> Presented {
-    let from_query = query_pairs(parts.uri.query().unwrap_or_default())
-        .into_iter()
-        .find(|(name, value)| name == "private_token" && !value.trim().is_empty());
-    if let Some((_, secret)) = from_query {
+    if let Some(secret) = token_among(query_pairs(parts.uri.query().unwrap_or_default())) {
         // When the operator refuses it, a token in the URL is no credential, and the request must not pass as anonymous.
         return if query_allowed { Presented::Secret(secret) } else { Presented::Unusable };
+    }
+    if let Some(FormToken(secret)) = parts.extensions.get() {
+        return Presented::Secret(secret.clone());
     }
     match parts.headers.get("private-token") {
         Some(value) if value.as_bytes().trim_ascii().is_empty() => {}

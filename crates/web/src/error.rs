@@ -6,7 +6,6 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use portcullis_app::Error;
 use portcullis_app::access::{Refused, Unauthenticated};
-use portcullis_app::tokens::MAY_NOT_CREATE;
 use portcullis_rules::access::{Action, Denial, Feature, On};
 use serde_json::{Value, json};
 
@@ -118,7 +117,6 @@ impl ApiError {
             },
             // The token endpoints answer as GitLab's do, where a missing permission is not a 403.
             (Action::ListAccessTokens | Action::RotateAccessToken, _) => ApiError::unauthorized(),
-            (Action::CreateAccessToken, _) => ApiError::bad_request(MAY_NOT_CREATE),
             (Action::RotateOwnAccessToken, _) if bot => ApiError::unauthorized(),
             (Action::RotateOwnAccessToken, _) => ApiError::not_available(),
             (_, Denial::Archived) => {

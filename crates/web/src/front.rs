@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{CACHE_CONTROL, EXPECT, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
@@ -19,10 +19,12 @@ use tower::Service;
 
 use crate::AppState;
 use crate::client::Client;
+use crate::credential;
 use crate::door::Door;
 use crate::error::{ApiError, InternalFailure};
 use crate::paths;
 use crate::server::Peer;
+use crate::unread::DrainedOnDrop;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -71,10 +73,16 @@ impl Front {
         if let Some(folded) = paths::fold(request.uri()) {
             *request.uri_mut() = folded;
         }
+        if !request.headers().contains_key(EXPECT) {
+            request = request.map(DrainedOnDrop::wrap);
+        }
         let method = request.method().clone();
         // The path only: a query may hold a token.
         let path = request.uri().path().to_owned();
         let door = Door::of(&path);
+        if door == Some(Door::Api) {
+            request = credential::note_form_token(request, self.state.forge.settings().max_body_bytes).await;
+        }
 
         let answered = std::panic::AssertUnwindSafe(self.inner.call(request)).catch_unwind().await;
         let mut response = match answered {

@@ -6,7 +6,7 @@
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use portcullis_app::access::{
-    self, Authorized, Place, Purpose, Refused, Unauthenticated, Viewer, authenticate, authorize,
+    self, Authorized, Place, Purpose, Refused, Viewer, authenticate, authorize,
 };
 use portcullis_rules::access::{Act, Action, Denial, act, on};
 use portcullis_rules::names::IdOrPath;
@@ -143,8 +143,8 @@ where
     }
 }
 
-/// Like [`Authorized`], for the route whose refusal has to name a thing: a caller whose role is too low comes through
-/// with what they may see, and the handler must answer them.
+/// Like [`Authorized`], for a route whose refusal has to name a thing or leave a trace in the audit log: a caller who may
+/// see the project but not do this comes through with what they may see, and the handler must answer them.
 #[derive(Debug)]
 pub enum Attempt<A: Act>
 where
@@ -152,8 +152,8 @@ where
 {
     /// The caller may.
     Allowed(Authorized<A>),
-    /// The caller may see the project, but not do this.
-    RoleTooLow(Authorized<act::ReadProject>),
+    /// The caller may see the project, but their role is too low for this, or they are a bot that may never.
+    Refused(Authorized<act::ReadProject>),
 }
 
 impl<A: Act> Guard for Attempt<A>
@@ -172,9 +172,9 @@ impl<A: Act<On = on::Project>> FromRequestParts<AppState> for Attempt<A> {
         let viewer = viewer(parts, state, door).await?;
         match ask::<A>(parts, state, viewer, door).await? {
             Ok(access) => Ok(Attempt::Allowed(access)),
-            Err(refused) if matches!(refused.denial, Denial::RoleTooLow(_)) => {
+            Err(refused) if matches!(refused.denial, Denial::RoleTooLow(_) | Denial::NotForBots) => {
                 match ask::<act::ReadProject>(parts, state, refused.viewer, door).await? {
-                    Ok(access) => Ok(Attempt::RoleTooLow(access)),
+                    Ok(access) => Ok(Attempt::Refused(access)),
                     Err(refused) => Err(Refusal::refused(door, &refused, realm)),
                 }
             }

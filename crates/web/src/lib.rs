@@ -20,6 +20,7 @@ pub mod paths;
 pub mod routes;
 pub mod server;
 pub mod tls;
+mod unread;
 
 use std::sync::Arc;
 

@@ -5,6 +5,7 @@
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
+use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use jiff::Timestamp;
@@ -20,6 +21,9 @@ const MAX_PARAMETERS: usize = 1000;
 
 /// How long a small body may take to arrive.
 const BODY_TIME: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// The kind of a form's body.
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Returns the pairs of a query or form, decoded.
 pub fn query_pairs(text: &str) -> Vec<(String, String)> {
@@ -98,10 +102,8 @@ impl FromRequest<AppState> for Params {
             // An empty body with a JSON content type is what several clients send.
             return params.without_nul();
         }
-        let kind = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        match kind.as_str() {
-            "application/x-www-form-urlencoded" => {
+        match media_type(&parts.headers).as_str() {
+            FORM => {
                 let text = std::str::from_utf8(&bytes).map_err(|_| ApiError::bad_parameters("the body is not UTF-8"))?;
                 params.add_pairs(query_pairs(text));
             }
@@ -119,7 +121,17 @@ impl FromRequest<AppState> for Params {
     }
 }
 
-async fn collect(body: Body, limit: usize) -> Result<Bytes, ApiError> {
+/// Returns the kind of body that the headers announce, without its parameters; empty when they do not.
+pub(crate) fn media_type(headers: &HeaderMap) -> String {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Reads a small body.
+///
+/// # Errors
+/// When it is larger than `limit` bytes, ends early, or takes too long to arrive.
+pub(crate) async fn collect(body: Body, limit: usize) -> Result<Bytes, ApiError> {
     let collected = tokio::time::timeout(BODY_TIME, Limited::new(body, limit).collect()).await;
     match collected {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),

@@ -65,7 +65,6 @@ where
         Method::PUT => MethodFilter::PUT,
         Method::PATCH => MethodFilter::PATCH,
         Method::DELETE => MethodFilter::DELETE,
-        Method::HEAD => MethodFilter::HEAD,
         _ => MethodFilter::GET,
     };
     Route { door, method, path, access: T::ACCESS, about, handler: on(filter, handler) }
@@ -125,6 +124,7 @@ pub fn table() -> Vec<Route> {
             GET "/api/v4/groups/{id}/members/all" "members of a group, inherited ones too" => api::members::list_all_of_group;
             GET "/api/v4/groups/{id}/members/all/{user_id}" "a member, inherited or not" => api::members::get_all_of_group;
             GET "/api/v4/groups/{id}/members/{user_id}" "a direct member" => api::members::get_of_group;
+            POST "/api/v4/groups/{id}/invitations" "add users by id or mail address" => api::members::invite_to_group;
             PUT "/api/v4/groups/{id}/members/{user_id}" "change a member" => api::members::update_of_group;
             DELETE "/api/v4/groups/{id}/members/{user_id}" "remove a member" => api::members::remove_from_group;
 
@@ -141,6 +141,7 @@ pub fn table() -> Vec<Route> {
             GET "/api/v4/projects/{id}/members/all" "members, inherited ones too" => api::members::list_all;
             GET "/api/v4/projects/{id}/members/all/{user_id}" "a member, inherited or not" => api::members::get_all;
             GET "/api/v4/projects/{id}/members/{user_id}" "a direct member" => api::members::get;
+            POST "/api/v4/projects/{id}/invitations" "add users by id or mail address" => api::members::invite;
             PUT "/api/v4/projects/{id}/members/{user_id}" "change a member" => api::members::update;
             DELETE "/api/v4/projects/{id}/members/{user_id}" "remove a member" => api::members::remove;
 
@@ -175,7 +176,6 @@ pub fn table() -> Vec<Route> {
         }
         Git {
             GET "/-/git/{id}/info/refs" "what a fetch or push begins from" => git::advertise;
-            HEAD "/-/git/{id}/info/refs" "refused" => git::head;
             POST "/-/git/{id}/git-upload-pack" "fetch" => git::upload_pack;
             POST "/-/git/{id}/git-receive-pack" "push" => git::receive_pack;
             GET "/-/git/{id}/HEAD" "the dumb protocol: not served" => git::dumb;

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use portcullis_app::access::Authorized;
-use portcullis_app::members::{self, MayAdminister, MayRead};
+use portcullis_app::members::{self, Invited, MayAdminister, MayRead};
 use portcullis_app::records::members::{Member, MemberFilter, Reach};
 use portcullis_app::records::users::UserKind;
 use portcullis_rules::access::{Role, act};
@@ -98,6 +98,30 @@ async fn adding(
     }
 }
 
+async fn inviting(access: &impl MayAdminister, state: &AppState, params: &Params) -> ApiResult {
+    let mut read = params.read();
+    let users = read.integers("user_id").unwrap_or_default();
+    let emails = read.list("email").unwrap_or_default();
+    if users.is_empty() && emails.is_empty() {
+        read.require("email");
+    }
+    read.require("access_level");
+    let role = read.one_of("access_level", |level| level.parse().ok().and_then(Role::from_level));
+    let expires_at = read.date("expires_at");
+    read.finish()?;
+    let role = role.ok_or_else(|| ApiError::bad_parameters("access_level is missing"))?;
+    let users = users.into_iter().map(|user| Invited::User(UserId(user)));
+    let invited: Vec<_> = users.chain(emails.into_iter().map(Invited::Email)).take(100).collect();
+    let refused = members::invite(&state.forge, access, &invited, role, expires_at).await?;
+    // As in GitLab, the request succeeded even when nobody could be added; the body says who and why.
+    if refused.is_empty() {
+        return Ok(created(serde_json::json!({ "status": "success" })));
+    }
+    let message: serde_json::Map<_, _> =
+        refused.into_iter().map(|(who, why)| (who, serde_json::Value::String(why))).collect();
+    Ok(created(serde_json::json!({ "status": "error", "message": message })))
+}
+
 async fn updating(
     access: &impl MayAdminister,
     state: &AppState,
@@ -124,7 +148,7 @@ async fn removing(access: &impl MayAdminister, state: &AppState, parts: &PathPar
 
 /// Defines the handlers of one kind of place.
 macro_rules! handlers {
-    ($read:ty, $administer:ty, $list:ident, $list_all:ident, $get:ident, $get_all:ident, $add:ident, $update:ident, $remove:ident) => {
+    ($read:ty, $administer:ty, $list:ident, $list_all:ident, $get:ident, $get_all:ident, $add:ident, $invite:ident, $update:ident, $remove:ident) => {
         /// Answers the direct members.
         pub async fn $list(
             access: Authorized<$read>,
@@ -175,6 +199,15 @@ macro_rules! handlers {
             adding(&access, &state, &around, &params).await
         }
 
+        /// Adds users by id or mail address.
+        pub async fn $invite(
+            access: Authorized<$administer>,
+            State(state): State<AppState>,
+            params: Params,
+        ) -> ApiResult {
+            inviting(&access, &state, &params).await
+        }
+
         /// Changes a member.
         pub async fn $update(
             access: Authorized<$administer>,
@@ -198,7 +231,7 @@ macro_rules! handlers {
     };
 }
 
-handlers!(act::ReadMembers, act::AdministerMembers, list, list_all, get, get_all, add, update, remove);
+handlers!(act::ReadMembers, act::AdministerMembers, list, list_all, get, get_all, add, invite, update, remove);
 handlers!(
     act::ReadGroupMembers,
     act::AdministerGroupMembers,
@@ -207,6 +240,7 @@ handlers!(
     get_of_group,
     get_all_of_group,
     add_to_group,
+    invite_to_group,
     update_of_group,
     remove_from_group
 );

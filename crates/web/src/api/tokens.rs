@@ -1,6 +1,6 @@
 //! Project access tokens.
 
-use axum::extract::State;
+use axum::extract::{FromRequest as _, Request, State};
 use jiff::civil::Date;
 use portcullis_app::access::Authorized;
 use portcullis_app::records::access_tokens::{AccessToken, TokenFilter, TokenOrder};
@@ -147,12 +147,17 @@ pub async fn get_own(access: Authorized<act::ListAccessTokens>, State(state): St
     Ok(ok(TokenView::of(&token, state.forge.now())))
 }
 
-/// Creates a token.
+/// Creates a token. The body of somebody who may not is never read.
 pub async fn create(
-    access: Authorized<act::CreateAccessToken>,
+    access: Attempt<act::CreateAccessToken>,
     State(state): State<AppState>,
-    params: Params,
+    request: Request,
 ) -> ApiResult {
+    let access = match access {
+        Attempt::Allowed(access) => access,
+        Attempt::Refused(access) => match tokens::refuse_creation(&state.forge, &access).await? {},
+    };
+    let params = Params::from_request(request, &state).await?;
     let mut read = params.read();
     let name = read.required_text("name");
     let scopes = scopes(&mut read, ScopeSet::FOR_PROJECT_TOKENS);
@@ -180,7 +185,7 @@ pub async fn revoke(
     let id = token_id(&parts)?;
     match access {
         Attempt::Allowed(access) => tokens::revoke(&state.forge, &access, id).await?,
-        Attempt::RoleTooLow(access) => match tokens::refuse_revocation(&state.forge, &access, id).await? {},
+        Attempt::Refused(access) => match tokens::refuse_revocation(&state.forge, &access, id).await? {},
     }
     Ok(no_content())
 }

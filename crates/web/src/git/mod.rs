@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, EXPIRES, LOCATION, PRAGMA};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
@@ -68,12 +68,16 @@ fn protocol(headers: &HeaderMap) -> Option<GitProtocol> {
     headers.get("git-protocol").and_then(|value| value.to_str().ok()).and_then(GitProtocol::parse)
 }
 
-/// Answers what a fetch or push may begin from.
+/// Answers what a fetch or push may begin from. No Git client asks with HEAD; whoever does is refused.
 pub async fn advertise(
     access: Advertisement,
     State(state): State<AppState>,
+    method: Method,
     headers: HeaderMap,
 ) -> Result<Response, GitError> {
+    if method == Method::HEAD {
+        return Ok(StatusCode::FORBIDDEN.into_response());
+    }
     let protocol = protocol(&headers);
     let (exchange, kind) = match access {
         Advertisement::Fetch(access) => (
@@ -86,11 +90,6 @@ pub async fn advertise(
         ),
     };
     Ok(streamed(exchange, kind))
-}
-
-/// Answers HEAD for an advertisement, which no Git client asks for.
-pub async fn head(_: Advertisement) -> Response {
-    StatusCode::FORBIDDEN.into_response()
 }
 
 /// Runs a fetch.

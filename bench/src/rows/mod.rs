@@ -1,0 +1,63 @@
+//! What is measured, one file for each subject.
+
+mod access;
+mod client;
+mod creation;
+mod fetch;
+mod large_push;
+mod life;
+mod project;
+
+use crate::report::Row;
+use crate::run::Stage;
+
+/// The rows, by the names that `--only` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Name {
+    /// Authenticate and decide, inside the process.
+    Access,
+    /// Read a project over the API.
+    Project,
+    /// Create tokens.
+    Creation,
+    /// Git's requests, replayed.
+    Fetch,
+    /// Git as a person runs it.
+    Client,
+    /// A push of 1 GiB.
+    LargePush,
+    /// Start, and memory.
+    Life,
+}
+
+impl Name {
+    /// All of them, in the order in which they are measured.
+    pub const ALL: [Name; 7] =
+        [Name::Access, Name::Project, Name::Creation, Name::Fetch, Name::Client, Name::LargePush, Name::Life];
+
+    /// Returns what a void row is called.
+    pub fn title(self) -> &'static str {
+        match self {
+            Name::Access => access::TITLE,
+            Name::Project => project::TITLE,
+            Name::Creation => creation::TITLE,
+            Name::Fetch => fetch::TITLE,
+            Name::Client => client::TITLE,
+            Name::LargePush => large_push::TITLE,
+            Name::Life => life::TITLE,
+        }
+    }
+
+    /// Measures.
+    pub fn measure(self, stage: &Stage) -> anyhow::Result<Vec<Row>> {
+        match self {
+            Name::Access => access::measure(stage),
+            Name::Project => project::measure(stage),
+            Name::Creation => creation::measure(stage),
+            Name::Fetch => fetch::measure(stage),
+            Name::Client => client::measure(stage),
+            Name::LargePush => large_push::measure(stage),
+            Name::Life => life::measure(stage),
+        }
+    }
+}
