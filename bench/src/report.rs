@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::bars::Bar;
 use crate::calibrate::{Anchors, MAX_DRIFT};
 use crate::machine::Machine;
-use crate::processes::cpu_seconds;
+use crate::processes::{cpu_seconds, machine_less_clients_seconds};
 use crate::series::Series;
 
 /// The whole report.
@@ -52,6 +52,10 @@ pub struct Side {
     pub operations: f64,
     /// Processor microseconds for each.
     pub cpu_us_each: Option<f64>,
+    /// Processor seconds of the whole machine less the clients', over all rounds.
+    pub machine_seconds: Option<f64>,
+    /// Processor microseconds of that for each operation.
+    pub machine_us_each: Option<f64>,
     /// Further numbers about it.
     pub details: Vec<String>,
 }
@@ -90,6 +94,8 @@ impl Side {
             cpu_seconds: None,
             operations: 0.0,
             cpu_us_each: None,
+            machine_seconds: None,
+            machine_us_each: None,
             details: Vec::new(),
         }
     }
@@ -101,10 +107,11 @@ impl Side {
         roots: &[u32],
         measure: impl FnOnce() -> anyhow::Result<(f64, f64)>,
     ) -> anyhow::Result<()> {
-        let before = cpu_seconds(roots);
+        let (before, machine_before) = (cpu_seconds(roots), machine_less_clients_seconds());
         let (value, operations) = measure()?;
-        let used = cpu_seconds(roots) - before;
-        self.cpu_seconds = Some(self.cpu_seconds.unwrap_or(0.0) + used);
+        let (after, machine_after) = (cpu_seconds(roots), machine_less_clients_seconds());
+        *self.cpu_seconds.get_or_insert(0.0) += after - before;
+        *self.machine_seconds.get_or_insert(0.0) += machine_after - machine_before;
         self.add(value, operations);
         Ok(())
     }
@@ -115,7 +122,9 @@ impl Side {
         self.operations += operations;
         (self.median, self.smallest, self.largest) =
             (self.rounds.median(), self.rounds.smallest(), self.rounds.largest());
-        self.cpu_us_each = self.cpu_seconds.map(|seconds| seconds * 1e6 / self.operations);
+        let each = |seconds: f64| seconds * 1e6 / self.operations;
+        (self.cpu_us_each, self.machine_us_each) =
+            (self.cpu_seconds.map(each), self.machine_seconds.map(each));
     }
 }
 
@@ -236,20 +245,25 @@ impl Row {
             return writeln!(page, "**Void: {why}**");
         }
         if !self.sides.is_empty() {
-            writeln!(page, "| {} | Median | Smallest | Largest | CPU s | CPU µs each | |", self.unit)?;
-            writeln!(page, "|---|--:|--:|--:|--:|--:|---|")?;
+            writeln!(
+                page,
+                "| {} | Median | Smallest | Largest | CPU s | CPU µs each | Machine µs each | |",
+                self.unit
+            )?;
+            writeln!(page, "|---|--:|--:|--:|--:|--:|--:|---|")?;
         }
         for side in &self.sides {
             let optional = |value: Option<f64>| value.map_or_else(String::new, number);
             writeln!(
                 page,
-                "| {} | {} | {} | {} | {} | {} | {} |",
+                "| {} | {} | {} | {} | {} | {} | {} | {} |",
                 side.name,
                 number(side.median),
                 number(side.smallest),
                 number(side.largest),
                 optional(side.cpu_seconds),
                 optional(side.cpu_us_each),
+                optional(side.machine_us_each),
                 side.details.join(", ")
             )?;
         }

@@ -9,7 +9,7 @@ fn packet(line: &str) -> String {
 }
 
 fn command(name: &str, arguments: &[String]) -> Vec<u8> {
-    let mut body = packet(&format!("command={name}"));
+    let mut body = packet(&format!("command={name}\n"));
     body += &packet("agent=bench");
     body += &packet("object-format=sha1");
     body += "0001";

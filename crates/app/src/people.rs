@@ -1,8 +1,9 @@
 //! Users: created, blocked and deleted by administrators; read by those who may.
 
 use portcullis_rules::access::{Visibility, act};
+use portcullis_rules::bot;
 use portcullis_rules::id::UserId;
-use portcullis_rules::names::{DisplayName, Email, PathSegment};
+use portcullis_rules::names::{DisplayName, Email, NameRefusal, PathSegment};
 use portcullis_store::db;
 use portcullis_store::members;
 use portcullis_store::namespaces::{self, NewNamespace};
@@ -50,6 +51,10 @@ pub async fn create(
     let username = fields.take("username", PathSegment::parse_top(&request.username));
     let name = fields.take("name", DisplayName::parse(request.name.as_deref().unwrap_or(&request.username)));
     let email = fields.take("email", Email::parse(&request.email));
+    // The address of a bot to come must be free when it is made.
+    if request.email.split_once('@').is_some_and(|(local, _)| bot::is_reserved(local)) {
+        fields.add("email", NameRefusal::Reserved);
+    }
     fields.finish()?;
     let (Some(username), Some(name), Some(email)) = (username, name, email) else {
         return Err(Error::NotFound("field"));

@@ -162,7 +162,7 @@ pub async fn create(
 
     // The repository is made before the commit: a record never points at nothing. Should the commit fail, what is left
     // on disk belongs to an id that no project has.
-    forge.git().create(id.0, object_format, branch).await?;
+    make_repository(forge, id, object_format, branch).await?;
     let made = async {
         if request.initialize_with_readme {
             let user = users::find(&mut tx, creator.user).await?.ok_or(Error::Unauthorized)?;
@@ -195,6 +195,19 @@ pub async fn create(
             }
             Err(error)
         }
+    }
+}
+
+/// Makes the empty repository of a project that is being created.
+async fn make_repository(forge: &Forge, id: ProjectId, format: ObjectFormat, branch: &str) -> Result<(), Error> {
+    match forge.git().create(id.0, format, branch).await {
+        // A process that died before it could commit leaves its repository behind, and SQLite gives the id out again.
+        Err(portcullis_git::Error::AlreadyExists) => {
+            tracing::warn!(project.id = id.0, "a repository that no project has was in the way, and was removed");
+            forge.git().delete(id.0).await?;
+            Ok(forge.git().create(id.0, format, branch).await?)
+        }
+        other => Ok(other?),
     }
 }
 

@@ -763,6 +763,7 @@ fn running(forge: &TestForge, count: usize) {
 fn too_many_wrong_secrets_from_one_address_have_to_wait() {
     let forge = forge!(|settings| settings.max_failed_authentications_per_minute = 3);
     let project = forge.project("public");
+    let private = forge.project("private");
     let path = &project.full_path;
     let right = basic(&project.token(&["read_repository"], 20).secret);
     let fetch = |headers: &[&str]| {
@@ -794,7 +795,6 @@ fn too_many_wrong_secrets_from_one_address_have_to_wait() {
     // The shape of a request is told before; and nothing can be guessed without a secret.
     assert_eq!(ask(&forge, &format!("PUT /{path}.git/info/refs"), &[&right], b"").status, 405);
     assert_eq!(fetch(&[]).status, 200);
-    let private = forge.project("private");
     let said = Git::default().run(&["ls-remote", &private.git_url("x", "wrong")]).fails_with("error: 429");
     assert!(said.contains("remote: Too many failed log-ins. Retry later."), "{said}");
     forge.clock.advance_seconds(61);

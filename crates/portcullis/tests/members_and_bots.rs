@@ -16,11 +16,17 @@ fn a35_bots_are_numbered_from_the_lowest_free_number_and_called_as_their_tokens(
     let bots = [named("deploy"), named("renovate"), named("deploy")];
     for (bot, (number, name)) in bots.iter().zip([("", "deploy"), ("1", "renovate"), ("2", "deploy")]) {
         let user = user(forge.root(), bot);
-        assert_eq!((&user["username"], &user["name"]), (&json!(format!("project_{}_bot{number}", project.id)), &json!(name)));
+        assert_eq!(
+            (&user["username"], &user["name"]),
+            (&json!(format!("project_{}_bot{number}", project.id)), &json!(name))
+        );
         let member = forge.root().get(&project.path(&format!("/members/{}", bot.user_id))).expect(200).json();
         assert_eq!(member["name"], name);
     }
-    assert_eq!(user(forge.root(), &other.token(&["api"], 40))["username"], format!("project_{}_bot", other.id));
+    assert_eq!(
+        user(forge.root(), &other.token(&["api"], 40))["username"],
+        format!("project_{}_bot", other.id)
+    );
     // A name is free again once its bot is gone, and not before.
     forge.root().delete(&project.path(&format!("/access_tokens/{}", bots[1].token_id))).expect(204);
     assert_eq!(user(forge.root(), &named("a"))["username"], format!("project_{}_bot3", project.id));
@@ -36,21 +42,46 @@ fn a36_a_bot_is_a_confirmed_bot_whose_maker_is_known_and_whose_membership_has_th
     let body = json!({ "name": "ci", "scopes": ["api"], "access_level": 20 });
     let made = maintainer.post(&project.path("/access_tokens"), body).expect(201).json();
     let bot = forge.root().get(&format!("/users/{}", made["user_id"])).expect(200).json();
-    assert_eq!((&bot["bot"], &bot["state"], &bot["created_by"]), (&json!(true), &json!("active"), &json!(maintainer.id)));
+    assert_eq!(
+        (&bot["bot"], &bot["state"], &bot["created_by"]),
+        (&json!(true), &json!("active"), &json!(maintainer.id))
+    );
     assert_eq!(bot["confirmed_at"], "2026-03-02T12:00:00.000Z");
-    assert_eq!((&bot["external"], &bot["is_admin"], &bot["using_license_seat"]), (&json!(false), &json!(false), &json!(false)));
+    assert_eq!(
+        (&bot["external"], &bot["is_admin"], &bot["using_license_seat"]),
+        (&json!(false), &json!(false), &json!(false))
+    );
     let member = forge.root().get(&project.path(&format!("/members/{}", made["user_id"]))).expect(200).json();
     assert_eq!((&member["access_level"], &member["expires_at"]), (&json!(20), &Value::Null));
     // In its own words.
     let bot = forge.with_token(made["token"].as_str().unwrap());
     let own = bot.get("/user").expect(200).json();
-    for key in ["id", "username", "name", "state", "avatar_url", "web_url", "created_at", "bot", "email", "commit_email", "public_email", "external"] {
+    for key in [
+        "id",
+        "username",
+        "name",
+        "state",
+        "avatar_url",
+        "web_url",
+        "created_at",
+        "bot",
+        "email",
+        "commit_email",
+        "public_email",
+        "external",
+    ] {
         assert!(own.get(key).is_some(), "{key}");
     }
-    assert_eq!((own.get("is_admin"), &own["can_create_group"], &own["can_create_project"]), (None, &json!(false), &json!(false)));
+    assert_eq!(
+        (own.get("is_admin"), &own["can_create_group"], &own["can_create_project"]),
+        (None, &json!(false), &json!(false))
+    );
     assert_eq!(own["email"], format!("project_{}_bot@noreply.localhost", project.id));
     let permissions = bot.get(&project.path("")).expect(200).json()["permissions"].clone();
-    assert_eq!((&permissions["project_access"]["access_level"], &permissions["group_access"]), (&json!(20), &Value::Null));
+    assert_eq!(
+        (&permissions["project_access"]["access_level"], &permissions["group_access"]),
+        (&json!(20), &Value::Null)
+    );
 }
 
 #[test]
@@ -58,8 +89,14 @@ fn a37_an_external_person_makes_an_external_bot() {
     let forge = forge!();
     let project = forge.project("private");
     let external = forge.external_person("visitor");
-    forge.root().post(&project.path("/members"), json!({ "user_id": external.id, "access_level": 40 })).expect(201);
-    let made = external.post(&project.path("/access_tokens"), json!({ "name": "ci", "scopes": ["api"] })).expect(201).json();
+    forge
+        .root()
+        .post(&project.path("/members"), json!({ "user_id": external.id, "access_level": 40 }))
+        .expect(201);
+    let made = external
+        .post(&project.path("/access_tokens"), json!({ "name": "ci", "scopes": ["api"] }))
+        .expect(201)
+        .json();
     let bot = format!("/users/{}", made["user_id"]);
     assert_eq!(forge.root().get(&bot).json()["external"], true);
     // Who rotates it decides anew.
@@ -80,7 +117,8 @@ fn a62_a_bot_is_listed_among_the_members_and_neither_changed_nor_removed_there()
     let member = format!("/members/{}", bot.user_id);
     for path in ["/members", "/members/all"] {
         let members = maintainer.get(&project.path(path)).expect(200).json();
-        let found = members.as_array().unwrap().iter().find(|member| member["id"] == bot.user_id).unwrap().clone();
+        let found =
+            members.as_array().unwrap().iter().find(|member| member["id"] == bot.user_id).unwrap().clone();
         assert_eq!((&found["access_level"], &found["is_using_seat"]), (&json!(40), &json!(false)));
     }
     // Not even by itself.
@@ -100,13 +138,31 @@ fn a63_a_bot_joins_no_other_project_and_no_group() {
     let (project, other) = (forge.project("private"), forge.project("private"));
     let bot = project.token(&["api"], 40);
     let body = json!({ "user_id": bot.user_id, "access_level": 30 });
-    let refused = json!({ "message": { "user_id": ["project bots cannot be added to other groups / projects"] } });
-    let groups = [format!("/groups/{}/members", other.group.id), format!("/groups/{}/members", project.group.id)];
+    let refused =
+        json!({ "message": { "user_id": ["project bots cannot be added to other groups / projects"] } });
+    let groups =
+        [format!("/groups/{}/members", other.group.id), format!("/groups/{}/members", project.group.id)];
     for path in [other.path("/members"), project.path("/members"), groups[0].clone(), groups[1].clone()] {
         forge.root().post(&path, body.clone()).expect_json(400, refused.clone());
     }
+    // An invitation is answered 201 all the same, and says who could not be added.
+    let username = format!("project_{}_bot", project.id);
+    let failed = json!({ "status": "error", "message": { username: "User project bots cannot be added to other groups / projects" } });
+    for path in [other.path("/invitations"), format!("/groups/{}/invitations", other.group.id)] {
+        forge.root().post(&path, body.clone()).expect_json(201, failed.clone());
+    }
     bot.get(&other.path("")).expect(404);
-    assert_eq!(other.member(40).get(&other.path("/members?per_page=100")).expect(200).json().as_array().unwrap().len(), 1);
+    assert_eq!(
+        other
+            .member(40)
+            .get(&other.path("/members?per_page=100"))
+            .expect(200)
+            .json()
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
     assert_eq!(user(forge.root(), &bot)["state"], "active");
 }
 
@@ -121,14 +177,24 @@ fn a64_a_bot_cannot_sign_in_and_takes_no_seat() {
     for bot in &bots {
         let username = user(forge.root(), bot)["username"].as_str().unwrap().to_owned();
         for password in ["", "password", &bot.secret] {
-            assert!(forge.block_on(portcullis_app::people::may_sign_in(&forge.forge, &username, password)).unwrap().is_none());
+            assert!(
+                forge
+                    .block_on(portcullis_app::people::may_sign_in(&forge.forge, &username, password))
+                    .unwrap()
+                    .is_none()
+            );
         }
     }
     // A person with a password does sign in, and is a seat until blocked.
     let body = json!({ "username": "alice", "name": "Alice", "email": "alice@example.com", "password": "correct horse battery" });
     let alice = forge.root().post("/users", body).expect(201).json();
     assert_eq!(seats().as_i64().unwrap(), before.as_i64().unwrap() + 1);
-    let sign_in = |password: &str| forge.block_on(portcullis_app::people::may_sign_in(&forge.forge, "alice", password)).unwrap().is_some();
+    let sign_in = |password: &str| {
+        forge
+            .block_on(portcullis_app::people::may_sign_in(&forge.forge, "alice", password))
+            .unwrap()
+            .is_some()
+    };
     assert!(sign_in("correct horse battery") && !sign_in("wrong"));
     forge.root().post(&format!("/users/{}/block", alice["id"]), json!({})).expect(201);
     assert!(!sign_in("correct horse battery"));
@@ -137,18 +203,23 @@ fn a64_a_bot_cannot_sign_in_and_takes_no_seat() {
     forge.root().delete(&project.path(&format!("/access_tokens/{}", bots[0].token_id))).expect(204);
     forge.run_jobs();
     assert_eq!(seats(), before);
-    assert!(forge.block_on(portcullis_app::people::may_sign_in(&forge.forge, "ghost", "")).unwrap().is_none());
+    assert!(
+        forge.block_on(portcullis_app::people::may_sign_in(&forge.forge, "ghost", "")).unwrap().is_none()
+    );
 }
 
 /// A bot's name is its token's, which outsiders have no business with.
 #[test]
 fn a_bots_name_is_kept_from_who_cannot_see_its_project() {
     let forge = forge!();
-    let named = |visibility: &str, name: &str| forge.project(visibility).token_with(json!({ "name": name, "scopes": ["api"] }));
+    let named = |visibility: &str, name: &str| {
+        forge.project(visibility).token_with(json!({ "name": name, "scopes": ["api"] }))
+    };
     let (internal, public) = (named("internal", "inner name"), named("public", "open name"));
     let project = forge.project("private");
     let private = project.token_with(json!({ "name": "secret name", "scopes": ["api"] }));
-    let (stranger, external, member) = (forge.person("stranger"), forge.external_person("visitor"), project.member(10));
+    let (stranger, external, member) =
+        (forge.person("stranger"), forge.external_person("visitor"), project.member(10));
     let from_group = forge.person("above");
     let body = json!({ "user_id": from_group.id, "access_level": 10 });
     forge.root().post(&format!("/groups/{}/members", project.group.id), body).expect(201);
@@ -170,10 +241,16 @@ fn a_bots_name_is_kept_from_who_cannot_see_its_project() {
         assert_eq!(found.as_array().unwrap().len(), usize::from(names[0] != "****"), "{found}");
     }
     // People's names are nobody's secret, and the total counts each user once.
-    assert_eq!(stranger.get(&format!("/users/{}", member.id)).json()["name"], format!("{} Person", member.username));
+    assert_eq!(
+        stranger.get(&format!("/users/{}", member.id)).json()["name"],
+        format!("{} Person", member.username)
+    );
     let page = stranger.get("/users?per_page=3&page=2").expect(200);
     let all = stranger.get("/users?per_page=100").expect(200).json().as_array().unwrap().len();
-    assert_eq!((page.json().as_array().unwrap().len(), page.header("x-total").unwrap()), (3, all.to_string().as_str()));
+    assert_eq!(
+        (page.json().as_array().unwrap().len(), page.header("x-total").unwrap()),
+        (3, all.to_string().as_str())
+    );
 }
 
 #[test]
@@ -204,7 +281,10 @@ fn a_bot_makes_no_groups_projects_or_people_and_administers_nothing_beyond_its_p
         ("/users".to_owned(), json!({ "username": "u", "name": "u", "email": "u@example.com" })),
         (format!("/users/{}/block", person.id), json!({})),
         (format!("/users/{}/personal_access_tokens", person.id), json!({ "name": "x", "scopes": ["api"] })),
-        (format!("/groups/{}/members", project.group.id), json!({ "user_id": person.id, "access_level": 10 })),
+        (
+            format!("/groups/{}/members", project.group.id),
+            json!({ "user_id": person.id, "access_level": 10 }),
+        ),
     ] {
         let answer = bot.post(&path, body);
         assert_eq!(answer.status, 403, "{path} {}", answer.text);
@@ -222,10 +302,23 @@ fn nobody_takes_a_bots_name_or_ends_it_as_a_person() {
     let forge = forge!();
     let project = forge.project("private");
     let bot = project.token(&["api"], 40);
-    for username in [format!("project_{}_bot", project.id), format!("Project_{}_BOT7", project.id), "project_999_bot1".to_owned(), "ghost".to_owned()] {
+    for username in [
+        format!("project_{}_bot", project.id),
+        format!("Project_{}_BOT7", project.id),
+        "project_999_bot1".to_owned(),
+        "ghost".to_owned(),
+    ] {
         let body = json!({ "username": username, "name": "x", "email": "x@example.com" });
         let status = forge.root().post("/users", body).status;
         assert!(matches!(status, 400 | 409), "{username} {status}");
+    }
+    // Nor a bot's mail address, which would be missing when the bot is made.
+    for email in ["project_2_bot9@noreply.localhost", "PROJECT_7_bot@elsewhere.example"] {
+        let body = json!({ "username": "plain", "name": "x", "email": email });
+        forge
+            .root()
+            .post("/users", body)
+            .expect_json(400, json!({ "message": { "email": ["is a reserved name"] } }));
     }
     let ghost = forge.root().get("/users?username=ghost").expect(200).json()[0]["id"].clone();
     for id in [&json!(bot.user_id), &ghost] {
@@ -235,7 +328,10 @@ fn nobody_takes_a_bots_name_or_ends_it_as_a_person() {
     bot.get("/user").expect(200);
     // A person who is deleted does not take along the bots they made.
     let maintainer = project.member(40);
-    let made = maintainer.post(&project.path("/access_tokens"), json!({ "name": "ci", "scopes": ["api"] })).expect(201).json();
+    let made = maintainer
+        .post(&project.path("/access_tokens"), json!({ "name": "ci", "scopes": ["api"] }))
+        .expect(201)
+        .json();
     forge.root().delete(&format!("/users/{}", maintainer.id)).expect(204);
     forge.run_jobs();
     forge.with_token(made["token"].as_str().unwrap()).get(&project.path("")).expect(200);

@@ -1,7 +1,6 @@
-//! How project access tokens are listed, created and forbidden: parameters, filters, refusals, the group switch, editions
-//! and plans, and what the audit log keeps of it. Numbers are those of the assertions in the behavioural contract.
+//! How project access tokens are listed and created: parameters, filters, pages, refusals, and what the audit log keeps of
+//! it. Numbers are those of the assertions in the behavioural contract.
 
-use portcullis_app::settings::Edition;
 use portcullis_testkit::{Caller, Project, forge};
 use serde_json::{Value, json};
 
@@ -40,7 +39,12 @@ fn a18_a_maintainer_lists_the_tokens_of_the_project_without_their_secrets() {
     other.token(&["api"], 40);
     let answer = project.member(40).get(&project.path("/access_tokens")).expect(200);
     for (name, value) in [
-        ("x-page", "1"), ("x-per-page", "20"), ("x-next-page", ""), ("x-prev-page", ""), ("x-total", "1"), ("x-total-pages", "1"),
+        ("x-page", "1"),
+        ("x-per-page", "20"),
+        ("x-next-page", ""),
+        ("x-prev-page", ""),
+        ("x-total", "1"),
+        ("x-total-pages", "1"),
     ] {
         assert_eq!(answer.header(name), Some(value), "{name}");
     }
@@ -80,7 +84,11 @@ fn a20_a_developer_may_not_list() {
     let made = project.token(&["api"], 40);
     for level in [10, 15, 20, 30] {
         let member = project.member(level);
-        for path in ["/access_tokens".to_owned(), format!("/access_tokens/{}", made.token_id), "/access_tokens/999999".to_owned()] {
+        for path in [
+            "/access_tokens".to_owned(),
+            format!("/access_tokens/{}", made.token_id),
+            "/access_tokens/999999".to_owned(),
+        ] {
             member.get(&project.path(&path)).expect_json(401, json!({ "message": "401 Unauthorized" }));
         }
     }
@@ -137,7 +145,8 @@ fn a24_the_level_is_the_bots_own_and_the_expiry_a_plain_date() {
         }));
         let token = forge.root().get(&project.path(&format!("/access_tokens/{}", made.token_id))).json();
         assert_eq!((&token["access_level"], &token["expires_at"]), (&json!(level), &json!("2026-04-01")));
-        let member = forge.root().get(&project.path(&format!("/members/{}", made.user_id))).expect(200).json();
+        let member =
+            forge.root().get(&project.path(&format!("/members/{}", made.user_id))).expect(200).json();
         assert_eq!((&member["access_level"], &member["expires_at"]), (&json!(level), &Value::Null));
     }
 }
@@ -170,7 +179,9 @@ fn filters_combine_and_active_and_inactive_share_all_tokens_between_them() {
     let mut made = Vec::new();
     for (name, days) in [("Alpha", None), ("beta", Some(1)), ("gamma", Some(2)), ("delta_x", Some(20))] {
         let expires_at = days.map(|days| forge.clock.date(days));
-        made.push(project.token_with(json!({ "name": name, "scopes": ["read_api"], "expires_at": expires_at })));
+        made.push(
+            project.token_with(json!({ "name": name, "scopes": ["read_api"], "expires_at": expires_at })),
+        );
         forge.clock.advance_seconds(60);
     }
     made[0].get("/user").expect(200);
@@ -184,7 +195,10 @@ fn filters_combine_and_active_and_inactive_share_all_tokens_between_them() {
     assert_eq!(list(""), "Alpha beta gamma delta_x");
     assert_eq!(list("state=active"), "Alpha beta gamma");
     assert_eq!(list("state=inactive"), "delta_x");
-    assert_eq!((list("revoked=true"), list("revoked=false")), ("delta_x".to_owned(), "Alpha beta gamma".to_owned()));
+    assert_eq!(
+        (list("revoked=true"), list("revoked=false")),
+        ("delta_x".to_owned(), "Alpha beta gamma".to_owned())
+    );
     // Both ends are inclusive.
     assert_eq!(list("created_after=2026-03-02T12:01:00Z&created_before=2026-03-02T12:02:00Z"), "beta gamma");
     assert_eq!(list("created_after=2026-03-02T13:03:00%2B01:00"), "delta_x");
@@ -193,12 +207,32 @@ fn filters_combine_and_active_and_inactive_share_all_tokens_between_them() {
     // The end of an expiry range is exclusive, its beginning is not.
     assert_eq!(list("expires_after=2026-03-03&expires_before=2026-03-04"), "beta");
     assert_eq!(list("expires_after=2026-03-04"), "gamma delta_x");
-    assert_eq!((list("search=ALP"), list("search=a_x"), list("search=%25")), ("Alpha".to_owned(), "delta_x".to_owned(), String::new()));
+    assert_eq!(
+        (list("search=ALP"), list("search=a_x"), list("search=%25")),
+        ("Alpha".to_owned(), "delta_x".to_owned(), String::new())
+    );
     assert_eq!(list("search=a&state=active&expires_before=2027-01-01"), "beta gamma");
 
     // On the day that a token expires, it is inactive.
     forge.clock.advance_days(1);
-    assert_eq!((list("state=active"), list("state=inactive")), ("Alpha gamma".to_owned(), "beta delta_x".to_owned()));
+    assert_eq!(
+        (list("state=active"), list("state=inactive")),
+        ("Alpha gamma".to_owned(), "beta delta_x".to_owned())
+    );
+}
+
+#[test]
+fn a_search_finds_names_of_any_script() {
+    let forge = forge!();
+    let project = forge.project("private");
+    for name in ["École", "名前 1", "50%"] {
+        project.token_with(json!({ "name": name, "scopes": ["api"] }));
+    }
+    for (search, expected) in [("%C3%89co", "École"), ("%E5%90%8D", "名前 1"), ("%25", "50%"), ("_", "")] {
+        let found =
+            forge.root().get(&project.path(&format!("/access_tokens?search={search}"))).expect(200).json();
+        assert_eq!(names(&found).join(" "), expected, "{search}");
+    }
 }
 
 #[test]
@@ -208,7 +242,9 @@ fn lists_are_sorted_as_asked_and_ties_go_to_the_newest() {
     let mut made = Vec::new();
     for (name, days) in [("b", Some(2)), ("C", None), ("a", Some(1)), ("d", Some(2))] {
         let expires_at = days.map(|days| forge.clock.date(days));
-        made.push(project.token_with(json!({ "name": name, "scopes": ["read_api"], "expires_at": expires_at })));
+        made.push(
+            project.token_with(json!({ "name": name, "scopes": ["read_api"], "expires_at": expires_at })),
+        );
         forge.clock.advance_seconds(1);
     }
     for used in [3, 0] {
@@ -217,12 +253,17 @@ fn lists_are_sorted_as_asked_and_ties_go_to_the_newest() {
     }
     forge.block_on(forge.forge.write_last_uses()).unwrap();
     for (sort, expected) in [
-        ("created_asc", "b C a d"), ("created_desc", "d a C b"),
-        ("expires_asc", "a d b C"), ("expires_desc", "C d b a"),
-        ("last_used_asc", "d b a C"), ("last_used_desc", "b d a C"),
-        ("name_asc", "a b C d"), ("name_desc", "d C b a"),
+        ("created_asc", "b C a d"),
+        ("created_desc", "d a C b"),
+        ("expires_asc", "a d b C"),
+        ("expires_desc", "C d b a"),
+        ("last_used_asc", "d b a C"),
+        ("last_used_desc", "b d a C"),
+        ("name_asc", "a b C d"),
+        ("name_desc", "d C b a"),
     ] {
-        let tokens = forge.root().get(&project.path(&format!("/access_tokens?sort={sort}"))).expect(200).json();
+        let tokens =
+            forge.root().get(&project.path(&format!("/access_tokens?sort={sort}"))).expect(200).json();
         assert_eq!(names(&tokens).join(" "), expected, "{sort}");
     }
 }
@@ -238,14 +279,20 @@ fn pages_lead_to_each_other() {
     let second = page("per_page=2&page=2&state=active");
     assert_eq!(names(&second.json()), ["t2", "t3"]);
     for (name, value) in [
-        ("x-page", "2"), ("x-per-page", "2"), ("x-next-page", "3"), ("x-prev-page", "1"), ("x-total", "5"), ("x-total-pages", "3"),
+        ("x-page", "2"),
+        ("x-per-page", "2"),
+        ("x-next-page", "3"),
+        ("x-prev-page", "1"),
+        ("x-total", "5"),
+        ("x-total-pages", "3"),
     ] {
         assert_eq!(second.header(name), Some(value), "{name}");
     }
     let link = second.header("link").unwrap();
     for (rel, number) in [("first", 1), ("prev", 1), ("next", 3), ("last", 3)] {
         let path = project.path("/access_tokens");
-        let expected = format!("<{}/api/v4{path}?state=active&page={number}&per_page=2>; rel=\"{rel}\"", forge.url);
+        let expected =
+            format!("<{}/api/v4{path}?state=active&page={number}&per_page=2>; rel=\"{rel}\"", forge.url);
         assert!(link.contains(&expected), "{link}");
     }
     assert_eq!(page("per_page=2&page=3").header("x-next-page"), Some(""));
@@ -271,15 +318,22 @@ fn a26_a_creation_echoes_what_was_asked_and_shows_the_secret_once() {
     let secret = secret.as_str().unwrap();
     assert!(secret.len() == 40 && secret.starts_with("pcp_"), "a secret of another shape");
     for (key, value) in [
-        ("name", json!("deploy")), ("description", json!("d")), ("scopes", json!(["read_api", "write_repository"])),
-        ("access_level", json!(30)), ("expires_at", json!(forge.clock.date(7))), ("active", json!(true)), ("revoked", json!(false)),
+        ("name", json!("deploy")),
+        ("description", json!("d")),
+        ("scopes", json!(["read_api", "write_repository"])),
+        ("access_level", json!(30)),
+        ("expires_at", json!(forge.clock.date(7))),
+        ("active", json!(true)),
+        ("revoked", json!(false)),
     ] {
         assert_eq!(made[key], value, "{key}");
     }
     // Nothing shows it again, not even to itself.
     let one = maintainer.get(&project.path(&format!("/access_tokens/{}", made["id"]))).expect(200);
     assert_eq!(one.json(), made);
-    for path in [project.path("/access_tokens"), project.path("/audit_events"), "/personal_access_tokens".to_owned()] {
+    for path in
+        [project.path("/access_tokens"), project.path("/audit_events"), "/personal_access_tokens".to_owned()]
+    {
         assert!(!forge.root().get(&path).expect(200).text.contains(secret), "{path}");
     }
     assert!(!forge.with_token(secret).get("/personal_access_tokens/self").expect(200).text.contains(secret));
@@ -298,8 +352,47 @@ fn a27_without_a_date_a_token_never_expires_unless_the_operator_asks_for_one() {
     let strict = forge!(|settings| settings.require_token_expiry = true);
     let project = strict.project("private");
     expect_refused(strict.root(), &project, new_token(), "400 Bad request - Expires at can't be blank");
-    let made = project.token_with(json!({ "name": "ci", "scopes": ["api"], "expires_at": strict.clock.date(4000) }));
+    let made =
+        project.token_with(json!({ "name": "ci", "scopes": ["api"], "expires_at": strict.clock.date(4000) }));
     made.get("/user").expect(200);
+}
+
+/// The last date of the calendar is how many say "never".
+#[test]
+fn every_date_of_the_calendar_is_echoed_as_it_was_asked() {
+    let forge = forge!();
+    let project = forge.project("private");
+    for date in ["2026-03-03", "2028-02-29", "9999-12-30", "9999-12-31"] {
+        let made = project.token_with(json!({ "name": "ci", "scopes": ["api"], "expires_at": date }));
+        assert_eq!(made.get("/personal_access_tokens/self").expect(200).json()["expires_at"], date);
+        let found = forge.root().get(&project.path(&format!("/access_tokens?expires_after={date}"))).json();
+        assert_eq!(found.as_array().unwrap().len(), 1, "{date}");
+    }
+}
+
+/// An archived project is read-only, but its credentials can still be looked after.
+#[test]
+fn tokens_of_an_archived_project_are_administered_and_write_nothing() {
+    let forge = forge!();
+    let project = forge.project("private");
+    let (maintainer, bot) = (project.member(40), project.token(&["api"], 40));
+    forge.root().post(&project.path("/archive"), json!({})).expect(201);
+    bot.get(&project.path("")).expect(200);
+    let refused = bot.post(&project.path("/issues"), json!({ "title": "x" })).expect(403).json();
+    assert_eq!(refused["message"], "403 Forbidden - The project is archived");
+    let made = maintainer.post(&project.path("/access_tokens"), new_token()).expect(201).json();
+    maintainer.post(&project.path(&format!("/access_tokens/{}/rotate", made["id"])), json!({})).expect(200);
+    maintainer.delete(&project.path(&format!("/access_tokens/{}", bot.token_id))).expect(204);
+    assert_eq!(
+        maintainer
+            .get(&project.path("/access_tokens?state=active"))
+            .expect(200)
+            .json()
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[test]
@@ -322,7 +415,8 @@ fn a29_what_is_missing_is_named() {
     expect_parameter_refused(root, &project, json!({ "scopes": ["api"] }), "name is missing");
     expect_parameter_refused(root, &project, json!({ "name": "ci" }), "scopes is missing");
     expect_parameter_refused(root, &project, json!({}), "name is missing, scopes is missing");
-    let blank = root.post(&project.path("/access_tokens"), json!({ "name": " ", "scopes": [] })).expect(400).json();
+    let blank =
+        root.post(&project.path("/access_tokens"), json!({ "name": " ", "scopes": [] })).expect(400).json();
     assert_eq!(blank, json!({ "message": { "name": ["can't be blank"], "scopes": ["can't be blank"] } }));
 }
 
@@ -331,8 +425,15 @@ fn a30_values_outside_the_sets_are_refused() {
     let forge = forge!();
     let project = forge.project("private");
     let root = forge.root();
-    for scope in ["everything", "sudo", "read_user", "admin_mode", "create_runner", "k8s_proxy", "openid", "API"] {
-        expect_parameter_refused(root, &project, json!({ "name": "ci", "scopes": [scope] }), "scopes does not have a valid value");
+    for scope in
+        ["everything", "sudo", "read_user", "admin_mode", "create_runner", "k8s_proxy", "openid", "API"]
+    {
+        expect_parameter_refused(
+            root,
+            &project,
+            json!({ "name": "ci", "scopes": [scope] }),
+            "scopes does not have a valid value",
+        );
         let both = json!({ "name": "ci", "scopes": ["api", scope] });
         expect_parameter_refused(root, &project, both, "scopes does not have a valid value");
     }
@@ -341,12 +442,22 @@ fn a30_values_outside_the_sets_are_refused() {
         expect_parameter_refused(root, &project, body, "access_level does not have a valid value");
     }
     for (date, problem) in [("tomorrow", "expires_at is invalid"), ("2026-02-30", "expires_at is invalid")] {
-        expect_parameter_refused(root, &project, json!({ "name": "ci", "scopes": ["api"], "expires_at": date }), problem);
+        expect_parameter_refused(
+            root,
+            &project,
+            json!({ "name": "ci", "scopes": ["api"], "expires_at": date }),
+            problem,
+        );
     }
     // A token that would be dead at birth.
     for days in [-1, 0] {
         let body = json!({ "name": "ci", "scopes": ["api"], "expires_at": forge.clock.date(days) });
-        expect_refused(root, &project, body, "400 Bad request - Expires at must be after 2026-03-02, today in UTC");
+        expect_refused(
+            root,
+            &project,
+            body,
+            "400 Bad request - Expires at must be after 2026-03-02, today in UTC",
+        );
     }
     assert_eq!(root.get(&project.path("/access_tokens")).json(), json!([]));
 }
@@ -357,14 +468,21 @@ fn parameters_come_as_clients_write_them() {
     let project = forge.project("private");
     let path = format!("/api/v4{}", project.path("/access_tokens"));
     let form = [("content-type", "application/x-www-form-urlencoded")];
-    let body = format!("name=a&scopes[]=read_api&scopes[]=api&access_level=20&expires_at={}T10:00:00Z", forge.clock.date(3));
+    let body = format!(
+        "name=a&scopes[]=read_api&scopes[]=api&access_level=20&expires_at={}T10:00:00Z",
+        forge.clock.date(3)
+    );
     let made = forge.root().send("POST", &path, &form, body.as_bytes()).expect(201).json();
     assert_eq!((&made["scopes"], &made["access_level"]), (&json!(["api", "read_api"]), &json!(20)));
     assert_eq!(made["expires_at"], forge.clock.date(3));
     let by_query = format!("{path}?name=b&scopes[]=api&access_level=10");
     forge.root().send("POST", &by_query, &[], b"").expect(201);
     let by_path = format!("/projects/{}/access_tokens", project.full_path.replace('/', "%2F"));
-    let made = forge.root().post(&by_path, json!({ "name": "c", "scopes": "read_api,api", "access_level": "30" })).expect(201).json();
+    let made = forge
+        .root()
+        .post(&by_path, json!({ "name": "c", "scopes": "read_api,api", "access_level": "30" }))
+        .expect(201)
+        .json();
     assert_eq!((&made["scopes"], &made["access_level"]), (&json!(["api", "read_api"]), &json!(30)));
 }
 
@@ -390,7 +508,10 @@ fn a31_who_is_no_maintainer_may_not_create() {
     inherited.post(&project.path("/access_tokens"), new_token()).expect(201);
     // A Maintainer's token has to hold `api`.
     let reader = forge.with_token(&forge.personal_token(&inherited.username, &["read_api"]));
-    assert_eq!(reader.post(&project.path("/access_tokens"), new_token()).expect(403).json()["error"], "insufficient_scope");
+    assert_eq!(
+        reader.post(&project.path("/access_tokens"), new_token()).expect(403).json()["error"],
+        "insufficient_scope"
+    );
 }
 
 #[test]
@@ -444,113 +565,14 @@ fn a34_a_failed_creation_leaves_nothing_behind() {
     assert_eq!(state(), before);
     // And the first name is still free.
     let made = maintainer
-        .post(&project.path("/access_tokens"), json!({ "name": "ci", "scopes": ["api"], "expires_at": forge.clock.date(10) }))
+        .post(
+            &project.path("/access_tokens"),
+            json!({ "name": "ci", "scopes": ["api"], "expires_at": forge.clock.date(10) }),
+        )
         .expect(201)
         .json();
     let bot = forge.root().get(&format!("/users/{}", made["user_id"])).expect(200).json();
     assert_eq!(bot["username"], format!("project_{}_bot", project.id));
-}
-
-#[test]
-fn a38_a_group_that_forbids_creation_is_obeyed_and_a_personal_namespace_knows_no_switch() {
-    let forge = forge!();
-    let project = forge.project("private");
-    let (owner, maintainer) = (project.member(50), project.member(40));
-    let group = format!("/groups/{}", project.group.id);
-    assert_eq!(forge.root().get(&group).json()["resource_access_token_creation_allowed"], true);
-    let set = json!({ "resource_access_token_creation_allowed": false });
-    assert_eq!(forge.root().put(&group, set.clone()).expect(200).json()["resource_access_token_creation_allowed"], false);
-    for caller in [forge.root(), &owner.caller, &maintainer.caller] {
-        expect_refused(caller, &project, new_token(), NOT_PERMITTED);
-    }
-    // The switch is its group's Owners' business: a project's Owner neither sets nor sees it.
-    owner.put(&group, set).expect(403);
-    assert_eq!(owner.get(&group).expect(200).json().get("resource_access_token_creation_allowed"), None);
-
-    let person = forge.person("someone");
-    let own = person.post("/projects", json!({ "name": "own" })).expect(201).json();
-    person.post(&format!("/projects/{}/access_tokens", own["id"]), new_token()).expect(201);
-
-    forge.root().put(&group, json!({ "resource_access_token_creation_allowed": true })).expect(200);
-    maintainer.post(&project.path("/access_tokens"), new_token()).expect(201);
-}
-
-#[test]
-fn a65_the_switch_of_the_top_level_group_rules_all_below_and_a_subgroup_has_none() {
-    let forge = forge!();
-    let top = forge.group("top", "private");
-    let middle = forge.subgroup("middle", "private", Some(top.id));
-    let bottom = forge.subgroup("bottom", "private", Some(middle.id));
-    let project = forge.project_in(&bottom, "private");
-    let switch = |group: i64, allowed: bool| {
-        let body = json!({ "resource_access_token_creation_allowed": allowed });
-        forge.root().put(&format!("/groups/{group}"), body)
-    };
-    let problem = json!({ "message": {
-        "resource_access_token_creation_allowed": ["is not allowed since the group is not top-level group."],
-    } });
-    switch(middle.id, false).expect_json(400, problem.clone());
-    switch(bottom.id, false).expect_json(400, problem);
-    // Saying yes below is accepted and means nothing.
-    switch(top.id, false).expect(200);
-    switch(bottom.id, true).expect(200);
-    expect_refused(forge.root(), &project, new_token(), NOT_PERMITTED);
-    switch(top.id, true).expect(200);
-    project.token(&["api"], 40);
-    // It is changed on record.
-    let log = forge.root().get(&format!("/audit_events?entity_type=Group&entity_id={}", top.id)).expect(200).json();
-    assert_eq!(log[0]["details"]["resource_access_token_creation_allowed"], json!([false, true]));
-}
-
-#[test]
-fn a39_a_service_sells_creation_and_a_self_managed_instance_does_not() {
-    let saas = forge!(|settings| settings.edition = Edition::Saas);
-    let top = saas.group("top", "private");
-    let below = saas.subgroup("below", "private", Some(top.id));
-    let project = saas.project_in(&below, "private");
-    let person = saas.person("someone");
-    let own = person.post("/projects", json!({ "name": "own" })).expect(201).json();
-    let own = format!("/projects/{}/access_tokens", own["id"]);
-    let own_namespace = saas.root().get("/namespaces/someone").expect(200).json()["id"].clone();
-    for (plan, status) in [("free", 400), ("premium_trial", 400), ("ultimate_trial", 400), ("premium", 201), ("ultimate", 201)] {
-        saas.root().put(&format!("/namespaces/{}", top.id), json!({ "plan": plan })).expect(200);
-        let answer = saas.root().post(&project.path("/access_tokens"), new_token()).expect(status);
-        if status == 400 {
-            assert_eq!(answer.json()["message"], NOT_PERMITTED);
-        }
-        // A personal namespace has a plan like any other.
-        saas.root().put(&format!("/namespaces/{own_namespace}"), json!({ "plan": plan })).expect(200);
-        person.post(&own, new_token()).expect(status);
-    }
-    let self_managed = forge!();
-    for plan in ["free", "premium", "ultimate", "premium_trial", "ultimate_trial"] {
-        let project = self_managed.project("private");
-        self_managed.root().put(&format!("/groups/{}", project.group.id), json!({ "plan": plan })).expect(200);
-        project.token(&["api"], 40);
-    }
-}
-
-/// Only creation is sold: what exists works after a downgrade.
-#[test]
-fn tokens_of_a_downgraded_plan_are_listed_used_and_revoked() {
-    let forge = forge!(|settings| settings.edition = Edition::Saas);
-    let group = forge.group("top", "private");
-    let plan = |plan: &str| forge.root().put(&format!("/groups/{}", group.id), json!({ "plan": plan })).expect(200);
-    plan("premium");
-    let project = forge.project_in(&group, "private");
-    let (bot, other) = (project.token(&["api"], 40), project.token(&["api"], 40));
-    plan("free");
-    bot.get(&project.path("")).expect(200);
-    let rotated = bot.post(&project.path("/access_tokens/self/rotate"), json!({})).expect(200).json();
-    assert_eq!(forge.root().get(&project.path("/access_tokens?state=active")).json().as_array().unwrap().len(), 2);
-    for id in [&rotated["id"], &json!(other.token_id)] {
-        forge.root().delete(&project.path(&format!("/access_tokens/{id}"))).expect(204);
-    }
-    // The plan is the operator's to set.
-    let owner = project.member(50);
-    forge.root().post(&format!("/groups/{}/members", group.id), json!({ "user_id": owner.id, "access_level": 50 })).expect(201);
-    owner.put(&format!("/groups/{}", group.id), json!({ "plan": "premium" })).expect(403);
-    owner.put(&format!("/namespaces/{}", group.id), json!({ "plan": "premium" })).expect(403);
 }
 
 #[test]
@@ -559,7 +581,10 @@ fn the_audit_log_keeps_creations_deletions_and_refusals_of_both() {
     let project = forge.project("private");
     let (maintainer, developer) = (project.member(40), project.member(30));
     let tokens = project.path("/access_tokens");
-    let made = maintainer.post(&tokens, json!({ "name": "ci", "scopes": ["api", "read_registry"] })).expect(201).json();
+    let made = maintainer
+        .post(&tokens, json!({ "name": "ci", "scopes": ["api", "read_registry"] }))
+        .expect(201)
+        .json();
     let token = format!("{tokens}/{}", made["id"]);
     maintainer.post(&tokens, json!({ "name": "big", "scopes": ["api"], "access_level": 50 })).expect(400);
     developer.post(&tokens, json!({ "name": "sly", "scopes": ["api"] })).expect(400);
@@ -592,8 +617,14 @@ fn the_audit_log_keeps_creations_deletions_and_refusals_of_both() {
         assert_eq!((&details["token_id"], &details["name"]), (&made["id"], &json!("ci")));
     }
     assert_eq!(created["scopes"], json!(["api", "read_registry"]));
-    assert_eq!((&newest_first[4]["details"]["name"], &newest_first[4]["details"]["error"]), (&json!("big"), &json!(ABOVE.strip_prefix("400 Bad request - ").unwrap())));
-    assert_eq!(newest_first[3]["details"]["error"], NOT_PERMITTED.strip_prefix("400 Bad request - ").unwrap());
+    assert_eq!(
+        (&newest_first[4]["details"]["name"], &newest_first[4]["details"]["error"]),
+        (&json!("big"), &json!(ABOVE.strip_prefix("400 Bad request - ").unwrap()))
+    );
+    assert_eq!(
+        newest_first[3]["details"]["error"],
+        NOT_PERMITTED.strip_prefix("400 Bad request - ").unwrap()
+    );
     assert_eq!(newest_first[1]["details"]["token_id"], made["id"]);
     // What a credential did can be asked for, by those who may.
     let query = format!("/audit_events?access_token_id={}", made["id"]);

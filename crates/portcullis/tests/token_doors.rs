@@ -27,7 +27,10 @@ fn refs_with(forge: &TestForge, project: &Project<'_>, service: &str, secret: &s
 #[track_caller]
 fn expect_invalid_token(answer: Answer, description: &str) {
     let challenge = answer.header("www-authenticate").unwrap_or_default().to_owned();
-    assert!(challenge.starts_with("Bearer realm=\"") && challenge.contains("error=\"invalid_token\""), "{challenge}");
+    assert!(
+        challenge.starts_with("Bearer realm=\"") && challenge.contains("error=\"invalid_token\""),
+        "{challenge}"
+    );
     answer.expect_json(401, json!({ "error": "invalid_token", "error_description": description }));
 }
 
@@ -103,7 +106,8 @@ fn a05_the_parameter_wins_over_the_header_and_the_header_over_the_bearer() {
     get(&forge, &good_query, &[("PRIVATE-TOKEN", NOBODYS)]).expect(200);
     get(&forge, &format!("/user?private_token={NOBODYS}"), &[("PRIVATE-TOKEN", &bot.secret)]).expect(401);
     get(&forge, "/user", &[("PRIVATE-TOKEN", NOBODYS), ("authorization", &good_bearer)]).expect(401);
-    get(&forge, "/user", &[("PRIVATE-TOKEN", &bot.secret), ("authorization", &format!("Bearer {NOBODYS}"))]).expect(200);
+    get(&forge, "/user", &[("PRIVATE-TOKEN", &bot.secret), ("authorization", &format!("Bearer {NOBODYS}"))])
+        .expect(200);
 }
 
 #[test]
@@ -118,7 +122,8 @@ fn a06_blank_credentials_count_as_absent() {
     get(&forge, &public.path("?private_token="), &[]).expect(200);
     let bot = private.token(&["api"], 10);
     get(&forge, "/user?private_token=", &[("PRIVATE-TOKEN", &bot.secret)]).expect(200);
-    get(&forge, "/user", &[("PRIVATE-TOKEN", " "), ("authorization", &format!("Bearer {}", bot.secret))]).expect(200);
+    get(&forge, "/user", &[("PRIVATE-TOKEN", " "), ("authorization", &format!("Bearer {}", bot.secret))])
+        .expect(200);
 }
 
 #[test]
@@ -186,7 +191,12 @@ fn a12_the_scope_is_judged_before_it_is_told_whether_a_project_exists() {
     let project = forge.project("private");
     for scope in ["read_repository", "write_repository", "read_registry", "write_registry", "self_rotate"] {
         let bot = project.token(&[scope], 50);
-        for path in [project.path(""), "/projects/999999".to_owned(), "/projects/no%2Fwhere".to_owned(), "/user".to_owned()] {
+        for path in [
+            project.path(""),
+            "/projects/999999".to_owned(),
+            "/projects/no%2Fwhere".to_owned(),
+            "/user".to_owned(),
+        ] {
             let scopes = if path == "/user" { "api read_api read_user" } else { "api read_api" };
             expect_insufficient_scope(bot.get(&path), scopes);
         }
@@ -216,7 +226,9 @@ fn a14_each_refusal_has_its_own_body() {
     let guest = project.token(&["api"], 10);
     expect_insufficient_scope(project.token(&["read_registry"], 40).get(&project.path("")), "api read_api");
     guest.get("/projects/999999").expect_json(404, json!({ "message": "404 Project Not Found" }));
-    guest.put(&project.path(""), json!({ "description": "x" })).expect_json(403, json!({ "message": "403 Forbidden" }));
+    guest
+        .put(&project.path(""), json!({ "description": "x" }))
+        .expect_json(403, json!({ "message": "403 Forbidden" }));
     forge.anyone().get("/user").expect_json(401, json!({ "message": "401 Unauthorized" }));
     let person = forge.person("blocked");
     forge.root().post(&format!("/users/{}/block", person.id), json!({})).expect(201);
@@ -231,10 +243,21 @@ fn a14_each_refusal_has_its_own_body() {
 fn a15_any_scope_shows_the_token_itself() {
     let forge = forge!();
     let project = forge.project("private");
-    for scope in ["api", "read_api", "read_repository", "write_repository", "read_registry", "write_registry", "self_rotate"] {
+    for scope in [
+        "api",
+        "read_api",
+        "read_repository",
+        "write_repository",
+        "read_registry",
+        "write_registry",
+        "self_rotate",
+    ] {
         let bot = project.token(&[scope], 10);
         let own = bot.get("/personal_access_tokens/self").expect(200).json();
-        assert_eq!((&own["id"], &own["scopes"], &own["active"]), (&json!(bot.token_id), &json!([scope]), &json!(true)));
+        assert_eq!(
+            (&own["id"], &own["scopes"], &own["active"]),
+            (&json!(bot.token_id), &json!([scope]), &json!(true))
+        );
         assert_eq!(own["user_id"], bot.user_id);
         let reach = bot.get("/personal_access_tokens/self/associations").expect(200).json();
         assert_eq!((&reach["projects"][0]["id"], &reach["groups"]), (&json!(project.id), &json!([])));
@@ -245,7 +268,15 @@ fn a15_any_scope_shows_the_token_itself() {
 fn a16_any_scope_revokes_the_token_itself() {
     let forge = forge!();
     let project = forge.project("private");
-    for scope in ["api", "read_api", "read_repository", "write_repository", "read_registry", "write_registry", "self_rotate"] {
+    for scope in [
+        "api",
+        "read_api",
+        "read_repository",
+        "write_repository",
+        "read_registry",
+        "write_registry",
+        "self_rotate",
+    ] {
         let bot = project.token(&[scope], 10);
         assert_eq!(bot.delete("/personal_access_tokens/self").expect(204).text, "");
         expect_invalid_token(bot.get("/personal_access_tokens/self"), REVOKED);
@@ -261,18 +292,30 @@ fn a16_any_scope_revokes_the_token_itself() {
 fn a17_a_bot_sees_other_projects_as_anybody_does_and_internal_ones_not_at_all() {
     let forge = forge!();
     let bot = forge.project("private").token(&["api"], 50);
-    let (private, internal, public) = (forge.project("private"), forge.project("internal"), forge.project("public"));
+    let (private, internal, public) =
+        (forge.project("private"), forge.project("internal"), forge.project("public"));
     let missing = bot.get("/projects/999999").expect(404).text;
     for hidden in [&private, &internal] {
         assert_eq!(bot.get(&hidden.path("")).expect(404).text, missing);
         assert_eq!(bot.post(&hidden.path("/issues"), json!({ "title": "x" })).expect(404).text, missing);
-        assert_eq!(bot.get(&format!("/projects/{}", hidden.full_path.replace('/', "%2F"))).expect(404).text, missing);
+        assert_eq!(
+            bot.get(&format!("/projects/{}", hidden.full_path.replace('/', "%2F"))).expect(404).text,
+            missing
+        );
     }
     bot.get(&public.path("")).expect(200);
     bot.get(&public.path("/issues")).expect(200);
     bot.post(&public.path("/issues"), json!({ "title": "x" })).expect(403);
     bot.get(&public.path("/members")).expect(403);
-    let seen: Vec<_> = bot.get("/projects").expect(200).json().as_array().unwrap().iter().map(|project| project["id"].clone()).collect();
+    let seen: Vec<_> = bot
+        .get("/projects")
+        .expect(200)
+        .json()
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|project| project["id"].clone())
+        .collect();
     assert!(seen.contains(&json!(public.id)) && !seen.contains(&json!(internal.id)), "{seen:?}");
     // A person of the organisation does see it.
     forge.person("insider").get(&internal.path("")).expect(200);
@@ -303,7 +346,8 @@ fn a54_write_repository_pushes_as_a_developer_and_not_as_a_reporter() {
     let reporter = project.token(&["write_repository"], 20);
     refs_with(&forge, &project, "upload-pack", &reporter.secret).expect(200);
     let url = project.git_url("x", &reporter.secret);
-    git.run_in("work", &["push", &url, "topic:other"]).fails_with("You are not allowed to push code to this project.");
+    git.run_in("work", &["push", &url, "topic:other"])
+        .fails_with("You are not allowed to push code to this project.");
     let guest = project.token(&["write_repository"], 10);
     let answer = refs_with(&forge, &project, "upload-pack", &guest.secret).expect(403);
     assert_eq!(answer.text.trim_end(), "You are not allowed to download code from this project.");
@@ -344,7 +388,13 @@ fn a56_any_user_name_does_and_a_wrong_token_is_challenged() {
     for user in ["oauth2", "root", "gitlab-ci-token", "x-access-token", &own_name, "nobody@example.com"] {
         refs(&forge, &project.full_path, "upload-pack", &basic(user, &bot.secret)).expect(200);
     }
-    let wrong = [basic("x", NOBODYS), basic("x", "x"), basic("", &bot.secret), basic(&bot.secret, ""), "Basic ?".to_owned()];
+    let wrong = [
+        basic("x", NOBODYS),
+        basic("x", "x"),
+        basic("", &bot.secret),
+        basic(&bot.secret, ""),
+        "Basic ?".to_owned(),
+    ];
     for authorization in wrong {
         let answer = refs(&forge, &project.full_path, "upload-pack", &authorization).expect(401);
         assert!(answer.header("www-authenticate").unwrap().starts_with("Basic realm=\""));
@@ -375,7 +425,11 @@ fn a57_a_hidden_and_a_missing_project_answer_git_with_the_same_bytes() {
     let good = basic("x", &bot.secret);
     for service in ["upload-pack", "receive-pack"] {
         for (authorization, status, text) in [
-            (Some(good.as_str()), 404, "The project you were looking for could not be found or you don't have permission to view it."),
+            (
+                Some(good.as_str()),
+                404,
+                "The project you were looking for could not be found or you don't have permission to view it.",
+            ),
             (None, 401, "HTTP Basic: Access denied."),
             (Some("Basic eDp4"), 401, "HTTP Basic: Access denied."),
         ] {
@@ -405,7 +459,8 @@ fn a58_an_expired_or_revoked_token_does_not_clone() {
         }
     }
     let git = Git::default();
-    git.run(&["clone", "-q", &project.git_url("x", &expired.secret), "work"]).fails_with("HTTP Basic: Access denied.");
+    git.run(&["clone", "-q", &project.git_url("x", &expired.secret), "work"])
+        .fails_with("HTTP Basic: Access denied.");
 }
 
 #[test]
@@ -483,9 +538,19 @@ fn the_operators_switch_closes_every_door_to_project_access_tokens_and_no_other(
     assert_eq!(get(&after, "/user", &[("PRIVATE-TOKEN", &bot.secret)]).expect(401).text, UNKNOWN);
     assert_eq!(get(&after, &project.path(""), &[("PRIVATE-TOKEN", &bot.secret)]).expect(401).text, UNKNOWN);
     refs_with(&after, &project, "upload-pack", &bot.secret).expect(401);
-    let refused = after.root().post(&project.path("/access_tokens"), json!({ "name": "x", "scopes": ["api"] })).expect(400).json();
-    assert_eq!(refused["message"], "400 Bad request - User does not have permission to create project access token");
-    after.root().post(&project.path(&format!("/access_tokens/{}/rotate", bot.token_id)), json!({})).expect(404);
+    let refused = after
+        .root()
+        .post(&project.path("/access_tokens"), json!({ "name": "x", "scopes": ["api"] }))
+        .expect(400)
+        .json();
+    assert_eq!(
+        refused["message"],
+        "400 Bad request - User does not have permission to create project access token"
+    );
+    after
+        .root()
+        .post(&project.path(&format!("/access_tokens/{}/rotate", bot.token_id)), json!({}))
+        .expect(404);
     // People's tokens work, and what is there can be seen and ended.
     assert_eq!(after.root().get(&project.path("/access_tokens")).expect(200).json()[0]["id"], bot.token_id);
     after.root().delete(&project.path(&format!("/access_tokens/{}", bot.token_id))).expect(204);
@@ -498,7 +563,8 @@ fn a_use_is_written_down_at_most_every_ten_minutes_and_only_when_it_succeeded() 
     let bot = project.token(&["read_repository"], 40);
     let last_used = || -> Value {
         forge.block_on(forge.forge.write_last_uses()).unwrap();
-        forge.root().get(&project.path(&format!("/access_tokens/{}", bot.token_id))).json()["last_used_at"].clone()
+        forge.root().get(&project.path(&format!("/access_tokens/{}", bot.token_id))).json()["last_used_at"]
+            .clone()
     };
     assert_eq!(last_used(), Value::Null);
     refs_with(&forge, &project, "upload-pack", &bot.secret).expect(200);

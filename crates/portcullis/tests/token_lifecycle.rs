@@ -36,7 +36,8 @@ fn a40_revocation_closes_every_door_at_once_and_hands_all_records_to_the_ghost_u
     bot.issue(project.id, "by the bot");
     maintainer.issue(project.id, "by a person");
     bot.post(&project.path("/issues/2/notes"), json!({ "body": "a comment" })).expect(201);
-    bot.put(&project.path("/issues/2"), json!({ "description": "edited", "state_event": "close" })).expect(200);
+    bot.put(&project.path("/issues/2"), json!({ "description": "edited", "state_event": "close" }))
+        .expect(200);
     maintainer.put(&project.path("/issues/2"), json!({ "assignee_id": bot.user_id })).expect(200);
     project.clone_with(&git, &bot.secret, "work");
     git.commit("work", "a.txt", "a\n");
@@ -54,21 +55,34 @@ fn a40_revocation_closes_every_door_at_once_and_hands_all_records_to_the_ghost_u
     assert_eq!(forge.root().get(&format!("/users?username=project_{}_bot", project.id)).json(), json!([]));
     maintainer.get(&path_of(&project, &bot)).expect(404);
     let issue = |number: i64| maintainer.get(&project.path(&format!("/issues/{number}"))).expect(200).json();
-    assert_eq!((&issue(1)["author"]["username"], &issue(1)["author"]["name"]), (&json!("ghost"), &json!("Ghost User")));
+    assert_eq!(
+        (&issue(1)["author"]["username"], &issue(1)["author"]["name"]),
+        (&json!("ghost"), &json!("Ghost User"))
+    );
     assert_eq!((&issue(2)["closed_by"]["username"], &issue(2)["assignees"]), (&json!("ghost"), &json!([])));
     assert_eq!(issue(2)["author"]["id"], maintainer.id);
     // The comment and the note that says it was closed.
     let notes = maintainer.get(&project.path("/issues/2/notes")).expect(200).json();
-    let authors: Vec<_> = notes.as_array().unwrap().iter().map(|note| note["author"]["username"].as_str().unwrap()).collect();
+    let authors: Vec<_> =
+        notes.as_array().unwrap().iter().map(|note| note["author"]["username"].as_str().unwrap()).collect();
     assert_eq!(authors, ["ghost", "ghost"]);
     let events = maintainer.get(&project.path("/events?per_page=100")).expect(200).json();
-    let by_ghost: Vec<_> =
-        events.as_array().unwrap().iter().filter(|event| event["author_username"] == "ghost").map(|event| event["action_name"].as_str().unwrap()).collect();
+    let by_ghost: Vec<_> = events
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|event| event["author_username"] == "ghost")
+        .map(|event| event["action_name"].as_str().unwrap())
+        .collect();
     for action in ["pushed to", "closed", "commented on", "opened", "joined"] {
         assert!(by_ghost.contains(&action), "{action} in {by_ghost:?}");
     }
     let log = forge.root().get("/audit_events?per_page=100").expect(200);
-    assert!(!log.json().as_array().unwrap().iter().any(|event| event["author_id"] == bot.user_id), "{}", log.text);
+    assert!(
+        !log.json().as_array().unwrap().iter().any(|event| event["author_id"] == bot.user_id),
+        "{}",
+        log.text
+    );
     // The id of the credential stays readable for ever.
     assert!(events.as_array().unwrap().iter().any(|event| event["access_token_id"] == bot.token_id));
 }
@@ -124,7 +138,8 @@ fn a42_an_unknown_token_and_one_of_another_project_are_not_found_before_permissi
 fn a43_a_maintainer_bot_revokes_another_and_itself_and_a_lesser_one_does_not() {
     let forge = forge!();
     let project = forge.project("private");
-    let (bot, other, weak) = (project.token(&["api"], 40), project.token(&["api"], 50), project.token(&["api"], 30));
+    let (bot, other, weak) =
+        (project.token(&["api"], 40), project.token(&["api"], 50), project.token(&["api"], 30));
     let reader = project.token(&["read_api"], 40);
     revoke(&weak, &project, &other).expect(400);
     revoke(&reader, &project, &other).expect(403);
@@ -138,11 +153,15 @@ fn a43_a_maintainer_bot_revokes_another_and_itself_and_a_lesser_one_does_not() {
 fn a44_with_the_switch_off_tokens_are_used_revoked_and_rotate_themselves() {
     let forge = forge!();
     let project = forge.project("private");
-    let (maintainer, bot, other) = (project.member(40), project.token(&["api"], 40), project.token(&["api"], 40));
+    let (maintainer, bot, other) =
+        (project.member(40), project.token(&["api"], 40), project.token(&["api"], 40));
     let group = format!("/groups/{}", project.group.id);
     forge.root().put(&group, json!({ "resource_access_token_creation_allowed": false })).expect(200);
     bot.get(&project.path("")).expect(200);
-    assert_eq!(maintainer.get(&project.path("/access_tokens")).expect(200).json().as_array().unwrap().len(), 2);
+    assert_eq!(
+        maintainer.get(&project.path("/access_tokens")).expect(200).json().as_array().unwrap().len(),
+        2
+    );
     // A person's rotation stops; administrators are answered as if there were no such token.
     assert_eq!(rotate(&maintainer, &project, other.token_id, json!({})).expect(401).text, UNAUTHORIZED);
     rotate(forge.root(), &project, other.token_id, json!({})).expect(404);
@@ -212,8 +231,13 @@ fn a47_rotation_gives_the_same_bot_a_new_secret_and_ends_the_old_one() {
     let new = answer.json();
     assert!(new["id"] != bot.token_id && token_secret(&new) != bot.secret);
     for (key, value) in [
-        ("user_id", json!(bot.user_id)), ("name", json!("ci")), ("description", json!("d")),
-        ("scopes", json!(["api", "read_registry"])), ("access_level", json!(30)), ("expires_at", Value::Null), ("revoked", json!(false)),
+        ("user_id", json!(bot.user_id)),
+        ("name", json!("ci")),
+        ("description", json!("d")),
+        ("scopes", json!(["api", "read_registry"])),
+        ("access_level", json!(30)),
+        ("expires_at", Value::Null),
+        ("revoked", json!(false)),
     ] {
         assert_eq!(new[key], value, "{key}");
     }
@@ -226,10 +250,14 @@ fn a47_rotation_gives_the_same_bot_a_new_secret_and_ends_the_old_one() {
     let tokens = forge.root().get(&project.path("/access_tokens")).json();
     assert_eq!((&tokens[0]["revoked"], &tokens[1]["revoked"]), (&json!(true), &json!(false)));
     // An Owner may too, and a date may be asked for.
-    let later = rotate(&project.member(50), &project, &new["id"], json!({ "expires_at": forge.clock.date(90) })).expect(200).json();
+    let later =
+        rotate(&project.member(50), &project, &new["id"], json!({ "expires_at": forge.clock.date(90) }))
+            .expect(200)
+            .json();
     assert_eq!(later["expires_at"], forge.clock.date(90));
     rotate(forge.root(), &project, &later["id"], json!({ "expires_at": forge.clock.date(-1) })).expect(400);
-    rotate(forge.root(), &project, &later["id"], json!({ "expires_at": "soon" })).expect_json(400, json!({ "error": "expires_at is invalid" }));
+    rotate(forge.root(), &project, &later["id"], json!({ "expires_at": "soon" }))
+        .expect_json(400, json!({ "error": "expires_at is invalid" }));
     forge.with_token(&token_secret(&later)).get("/user").expect(200);
 }
 
@@ -237,7 +265,8 @@ fn a47_rotation_gives_the_same_bot_a_new_secret_and_ends_the_old_one() {
 fn a47_a_rotated_token_lives_a_week_where_dates_are_required() {
     let forge = forge!(|settings| settings.require_token_expiry = true);
     let project = forge.project("private");
-    let bot = project.token_with(json!({ "name": "ci", "scopes": ["api"], "expires_at": forge.clock.date(100) }));
+    let bot =
+        project.token_with(json!({ "name": "ci", "scopes": ["api"], "expires_at": forge.clock.date(100) }));
     let new = rotate(forge.root(), &project, bot.token_id, json!({})).expect(200).json();
     assert_eq!(new["expires_at"], forge.clock.date(7));
 }
@@ -249,7 +278,10 @@ fn a48_who_may_not_rotate_is_not_told_what_exists() {
     let (bot, foreign) = (project.token(&["api"], 40), other.token(&["api"], 40));
     let (maintainer, developer) = (project.member(40), project.member(30));
     assert_eq!(rotate(&developer, &project, bot.token_id, json!({})).expect(401).text, UNAUTHORIZED);
-    assert_eq!(rotate(&project.token(&["api"], 50), &project, bot.token_id, json!({})).expect(401).text, UNAUTHORIZED);
+    assert_eq!(
+        rotate(&project.token(&["api"], 50), &project, bot.token_id, json!({})).expect(401).text,
+        UNAUTHORIZED
+    );
     for id in [foreign.token_id, 999_999] {
         assert_eq!(rotate(&maintainer, &project, id, json!({})).expect(401).text, UNAUTHORIZED);
         let missing = rotate(forge.root(), &project, id, json!({}));
@@ -265,7 +297,8 @@ fn a48_nobody_rotates_a_token_above_their_own_level() {
     let project = forge.project("private");
     let bot = project.token(&["api"], 50);
     let message = "400 Bad request - Not eligible to rotate tokens with permissions not held by the user";
-    rotate(&project.member(40), &project, bot.token_id, json!({})).expect_json(400, json!({ "message": message }));
+    rotate(&project.member(40), &project, bot.token_id, json!({}))
+        .expect_json(400, json!({ "message": message }));
     bot.get("/user").expect(200);
     rotate(&project.member(50), &project, bot.token_id, json!({})).expect(200);
 }
@@ -284,7 +317,8 @@ fn a49_a_revoked_token_is_not_rotated_and_an_expired_one_is_by_a_person() {
     revoke(forge.root(), &project, &ended).expect(204);
     rotate(forge.root(), &project, ended.token_id, json!({})).expect_json(400, already);
 
-    let expired = project.token_with(json!({ "name": "ci", "scopes": ["api"], "expires_at": forge.clock.date(1) }));
+    let expired =
+        project.token_with(json!({ "name": "ci", "scopes": ["api"], "expires_at": forge.clock.date(1) }));
     forge.clock.advance_days(2);
     rotate(&expired, &project, "self", json!({})).expect(401);
     successor(&forge, rotate(forge.root(), &project, expired.token_id, json!({}))).get("/user").expect(200);
@@ -305,11 +339,18 @@ fn a50_self_rotation_answers_each_credential_in_its_own_way() {
     }
     for scope in ["read_api", "read_repository", "write_repository", "read_registry", "write_registry"] {
         let refused = own(&project.token(&[scope], 50), &project).expect(403).json();
-        assert_eq!((&refused["error"], &refused["scope"]), (&json!("insufficient_scope"), &json!("api self_rotate")));
+        assert_eq!(
+            (&refused["error"], &refused["scope"]),
+            (&json!("insufficient_scope"), &json!("api self_rotate"))
+        );
     }
     // A person's, even an administrator's.
     let member = project.member(50);
-    for caller in [&member.caller, forge.root(), &forge.with_token(&forge.personal_token(&member.username, &["self_rotate"]))] {
+    for caller in [
+        &member.caller,
+        forge.root(),
+        &forge.with_token(&forge.personal_token(&member.username, &["self_rotate"])),
+    ] {
         own(caller, &project).expect_json(405, json!({ "message": "405 Method Not Allowed" }));
     }
     own(&forge.with_token(&forge.personal_token(&member.username, &["read_api"])), &project).expect(403);
@@ -317,11 +358,15 @@ fn a50_self_rotation_answers_each_credential_in_its_own_way() {
     // Of nobody, dead, or none at all.
     assert_eq!(own(&forge.with_token("pcp_nothing"), &project).expect(401).text, UNAUTHORIZED);
     assert_eq!(own(&forge.anyone(), &project).expect(401).text, UNAUTHORIZED);
-    let (revoked, expired) = (project.token(&["api"], 40), project.token_with(json!({ "name": "e", "scopes": ["api"], "expires_at": forge.clock.date(1) })));
+    let (revoked, expired) = (
+        project.token(&["api"], 40),
+        project.token_with(json!({ "name": "e", "scopes": ["api"], "expires_at": forge.clock.date(1) })),
+    );
     revoke(forge.root(), &project, &revoked).expect(204);
     own(&revoked, &project).expect(401);
     // Of another project.
-    let (private, internal, public) = (forge.project("private"), forge.project("internal"), forge.project("public"));
+    let (private, internal, public) =
+        (forge.project("private"), forge.project("internal"), forge.project("public"));
     let foreign = private.token(&["api"], 50);
     own(&foreign, &project).expect(404);
     // Internal projects are hidden from bots here, so they answer as private ones do.
@@ -332,7 +377,10 @@ fn a50_self_rotation_answers_each_credential_in_its_own_way() {
     own(&expired, &project).expect(401);
     // Without a project in the path it is the same token.
     let bot = project.token(&["self_rotate"], 10);
-    let new = bot.post("/personal_access_tokens/self/rotate", json!({ "expires_at": forge.clock.date(5) })).expect(200).json();
+    let new = bot
+        .post("/personal_access_tokens/self/rotate", json!({ "expires_at": forge.clock.date(5) }))
+        .expect(200)
+        .json();
     assert_eq!((&new["user_id"], &new["expires_at"]), (&json!(bot.user_id), &json!(forge.clock.date(5))));
     project.token(&["read_api"], 10).post("/personal_access_tokens/self/rotate", json!({})).expect(403);
 }
@@ -342,7 +390,11 @@ fn a50_self_rotation_answers_each_credential_in_its_own_way() {
 fn a51_rotating_with_a_dead_secret_ends_its_family() {
     let forge = forge!();
     let project = forge.project("private");
-    for path in [project.path("/access_tokens/self/rotate"), project.path("/access_tokens/1/rotate"), "/personal_access_tokens/self/rotate".to_owned()] {
+    for path in [
+        project.path("/access_tokens/self/rotate"),
+        project.path("/access_tokens/1/rotate"),
+        "/personal_access_tokens/self/rotate".to_owned(),
+    ] {
         let first = project.token(&["api"], 40);
         let second = successor(&forge, rotate(&first, &project, "self", json!({})));
         let third = successor(&forge, rotate(&second, &project, "self", json!({})));
@@ -351,11 +403,20 @@ fn a51_rotating_with_a_dead_secret_ends_its_family() {
         first.post(&project.path("/access_tokens"), json!({})).expect(401);
         third.get("/user").expect(200);
         let refused = first.post(&path, json!({})).expect(401).json();
-        assert!(refused["error_description"].as_str().unwrap().starts_with("Token was revoked."), "{refused}");
+        assert!(
+            refused["error_description"].as_str().unwrap().starts_with("Token was revoked."),
+            "{refused}"
+        );
         third.get("/user").expect(401);
         let log = forge.root().get(&project.path("/audit_events?per_page=1")).json();
-        assert_eq!((&log[0]["event_name"], &log[0]["details"]["token_id"]), (&json!("access_token_reuse_detected"), &json!(first.token_id)));
-        assert_eq!((&log[0]["details"]["revoked_descendants"], &log[0]["details"]["ip_address"]), (&json!(1), &json!("127.0.0.1")));
+        assert_eq!(
+            (&log[0]["event_name"], &log[0]["details"]["token_id"]),
+            (&json!("access_token_reuse_detected"), &json!(first.token_id))
+        );
+        assert_eq!(
+            (&log[0]["details"]["revoked_descendants"], &log[0]["details"]["ip_address"]),
+            (&json!(1), &json!("127.0.0.1"))
+        );
         // Its bot goes the way of every other.
         forge.run_jobs();
         forge.root().get(&format!("/users/{}", first.user_id)).expect(404);
@@ -367,7 +428,8 @@ fn a51_rotating_with_a_dead_secret_ends_its_family() {
 fn a51_an_expired_ancestor_ends_nobody() {
     let forge = forge!();
     let project = forge.project("private");
-    let first = project.token_with(json!({ "name": "ci", "scopes": ["api"], "expires_at": forge.clock.date(1) }));
+    let first =
+        project.token_with(json!({ "name": "ci", "scopes": ["api"], "expires_at": forge.clock.date(1) }));
     let second = successor(&forge, rotate(&first, &project, "self", json!({})));
     forge.clock.advance_days(1);
     let refused = rotate(&first, &project, "self", json!({})).expect(401).json();
@@ -379,10 +441,12 @@ fn a51_an_expired_ancestor_ends_nobody() {
 fn a52_a_date_beyond_the_longest_life_is_refused() {
     let forge = forge!(|settings| settings.max_token_lifetime_days = Some(30));
     let project = forge.project("private");
-    let bot = project.token_with(json!({ "name": "ci", "scopes": ["api"], "expires_at": forge.clock.date(30) }));
+    let bot =
+        project.token_with(json!({ "name": "ci", "scopes": ["api"], "expires_at": forge.clock.date(30) }));
     let message = format!("400 Bad request - Expires at must be before {}", forge.clock.date(31));
     let too_late = json!({ "expires_at": forge.clock.date(31) });
-    rotate(forge.root(), &project, bot.token_id, too_late.clone()).expect_json(400, json!({ "message": message }));
+    rotate(forge.root(), &project, bot.token_id, too_late.clone())
+        .expect_json(400, json!({ "message": message }));
     rotate(&bot, &project, "self", too_late.clone()).expect_json(400, json!({ "message": message }));
     bot.post("/personal_access_tokens/self/rotate", too_late).expect_json(400, json!({ "message": message }));
     // Nothing was revoked on the way.
@@ -437,14 +501,19 @@ fn every_way_to_end_a_token_ends_its_bot() {
         forge.root().get(&format!("/users/{}", bot.user_id)).expect(404);
     }
     let log = forge.root().get(&project.path("/audit_events?per_page=4")).json();
-    assert!(log.as_array().unwrap().iter().all(|event| event["event_name"] == "project_access_token_deleted"), "{log}");
+    assert!(
+        log.as_array().unwrap().iter().all(|event| event["event_name"] == "project_access_token_deleted"),
+        "{log}"
+    );
 }
 
 #[test]
 fn an_expired_tokens_bot_is_cleaned_up_and_a_living_ones_is_not() {
     let forge = forge!();
     let project = forge.project("private");
-    let dated = |days: i64| project.token_with(json!({ "name": "ci", "scopes": ["api"], "expires_at": forge.clock.date(days) }));
+    let dated = |days: i64| {
+        project.token_with(json!({ "name": "ci", "scopes": ["api"], "expires_at": forge.clock.date(days) }))
+    };
     let (expired, living, renewed) = (dated(1), dated(9), dated(1));
     expired.issue(project.id, "x");
     let renewed_secret = successor(&forge, rotate(&renewed, &project, "self", json!({})));
@@ -466,7 +535,8 @@ fn an_expired_tokens_bot_is_cleaned_up_and_a_living_ones_is_not() {
 fn the_operator_may_keep_the_bots_of_expired_tokens_for_a_while() {
     let forge = forge!(|settings| settings.inactive_token_retention_days = 30);
     let project = forge.project("private");
-    let bot = project.token_with(json!({ "name": "ci", "scopes": ["api"], "expires_at": forge.clock.date(1) }));
+    let bot =
+        project.token_with(json!({ "name": "ci", "scopes": ["api"], "expires_at": forge.clock.date(1) }));
     forge.clock.advance_days(30);
     forge.run_recurring_jobs();
     assert_eq!(forge.root().get(&path_of(&project, &bot)).expect(200).json()["active"], false);
@@ -486,14 +556,21 @@ fn personal_access_tokens_are_listed_shown_rotated_and_revoked_by_their_person_a
     let forge = forge!();
     let (alice, bob) = (forge.person("alice"), forge.person("bob"));
     let tokens = |user: i64| format!("/users/{user}/personal_access_tokens");
-    let body = json!({ "name": "cli", "scopes": ["read_user", "self_rotate"], "expires_at": forge.clock.date(5) });
+    let body =
+        json!({ "name": "cli", "scopes": ["read_user", "self_rotate"], "expires_at": forge.clock.date(5) });
     let made = forge.root().post(&tokens(alice.id), body.clone()).expect(201).json();
     assert!(token_secret(&made).starts_with("pcu_"));
     assert_eq!((&made["user_id"], &made["scopes"]), (&json!(alice.id), &json!(["read_user", "self_rotate"])));
     // Only an administrator makes one, and only for people.
     alice.post(&tokens(alice.id), body.clone()).expect_json(403, json!({ "message": "403 Forbidden" }));
-    forge.root().post(&tokens(999_999), body.clone()).expect_json(404, json!({ "message": "404 User Not Found" }));
-    forge.root().post(&tokens(alice.id), json!({})).expect_json(400, json!({ "error": "name is missing, scopes is missing" }));
+    forge
+        .root()
+        .post(&tokens(999_999), body.clone())
+        .expect_json(404, json!({ "message": "404 User Not Found" }));
+    forge
+        .root()
+        .post(&tokens(alice.id), json!({}))
+        .expect_json(400, json!({ "error": "name is missing, scopes is missing" }));
     let project = forge.project("private");
     let bot = project.token(&["api"], 50);
     forge.root().post(&tokens(bot.user_id), body).expect(400);
@@ -527,10 +604,23 @@ fn personal_access_tokens_are_listed_shown_rotated_and_revoked_by_their_person_a
     forge.root().post("/personal_access_tokens/999999/rotate", json!({})).expect(404);
 
     let new = alice.post(&format!("{one}/rotate"), json!({})).expect(200).json();
-    alice.post(&format!("{one}/rotate"), json!({})).expect_json(400, json!({ "message": "400 Bad request - Token already revoked" }));
-    let newer = forge.root().post(&format!("/personal_access_tokens/{}/rotate", new["id"]), json!({})).expect(200).json();
-    let newest = forge.with_token(&token_secret(&newer)).post("/personal_access_tokens/self/rotate", json!({})).expect(200).json();
-    assert_eq!((&newest["user_id"], &newest["scopes"]), (&json!(alice.id), &json!(["read_user", "self_rotate"])));
+    alice
+        .post(&format!("{one}/rotate"), json!({}))
+        .expect_json(400, json!({ "message": "400 Bad request - Token already revoked" }));
+    let newer = forge
+        .root()
+        .post(&format!("/personal_access_tokens/{}/rotate", new["id"]), json!({}))
+        .expect(200)
+        .json();
+    let newest = forge
+        .with_token(&token_secret(&newer))
+        .post("/personal_access_tokens/self/rotate", json!({}))
+        .expect(200)
+        .json();
+    assert_eq!(
+        (&newest["user_id"], &newest["scopes"]),
+        (&json!(alice.id), &json!(["read_user", "self_rotate"]))
+    );
     let newest = forge.with_token(&token_secret(&newest));
     newest.get("/personal_access_tokens/self").expect(200);
     newest.delete("/personal_access_tokens/self").expect(204);
@@ -553,10 +643,14 @@ fn a_bot_sees_and_ends_no_token_but_its_own_through_the_personal_endpoints() {
     bot.post(&format!("{path}/rotate"), json!({})).expect(401);
     bot.delete(&path).expect(404);
     bot.get(&format!("/personal_access_tokens?user_id={}", other.user_id)).expect(401);
-    assert_eq!(bot.get(&format!("/personal_access_tokens/{}", bot.token_id)).expect(200).json()["access_level"], 50);
+    assert_eq!(
+        bot.get(&format!("/personal_access_tokens/{}", bot.token_id)).expect(200).json()["access_level"],
+        50
+    );
     forge.root().post(&format!("{path}/rotate"), json!({})).expect(400);
     other.get("/user").expect(200);
-    let new = successor(&forge, bot.post(&format!("/personal_access_tokens/{}/rotate", bot.token_id), json!({})));
+    let new =
+        successor(&forge, bot.post(&format!("/personal_access_tokens/{}/rotate", bot.token_id), json!({})));
     new.get("/user").expect(200);
     bot.get("/user").expect(401);
 }
@@ -568,7 +662,9 @@ fn associations_are_what_a_token_reaches() {
     let person = forge.person("someone");
     let body = json!({ "user_id": person.id, "access_level": 30 });
     forge.root().post(&format!("/groups/{}/members", project.group.id), body).expect(201);
-    let reach = |query: &str| person.get(&format!("/personal_access_tokens/self/associations{query}")).expect(200).json();
+    let reach = |query: &str| {
+        person.get(&format!("/personal_access_tokens/self/associations{query}")).expect(200).json()
+    };
     assert_eq!(reach("")["groups"][0]["access_levels"], 30);
     assert_eq!(reach("")["projects"][0]["access_levels"]["project_access_level"], 30);
     assert_eq!(reach("?min_access_level=40"), json!({ "groups": [], "projects": [] }));

@@ -1,8 +1,7 @@
 //! A token's states and lifetimes, and what may be asked for when one is made.
 
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp};
+use jiff::{SignedDuration, Span};
 
 /// Microseconds in a second, the unit of every time in the product.
 pub const MICROSECONDS: i64 = 1_000_000;
@@ -98,14 +97,19 @@ fn plus_days(date: Date, days: u32) -> Date {
     date.checked_add(Span::new().days(i64::from(days).min(4_000_000))).unwrap_or(Date::MAX)
 }
 
-/// Returns the UTC date at `micros` (Unix microseconds).
+const EPOCH: Date = jiff::civil::date(1970, 1, 1);
+const SECONDS_IN_A_DAY: i64 = 86_400;
+
+/// Returns the UTC date at `micros` (Unix microseconds); of times that no date has, the last one.
 pub fn date_at(micros: i64) -> Date {
-    Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX).to_zoned(TimeZone::UTC).date()
+    // Counted in days, because the library's own instants end some hours before its last date does.
+    let days = micros.div_euclid(SECONDS_IN_A_DAY * MICROSECONDS);
+    EPOCH.checked_add(SignedDuration::from_secs(days * SECONDS_IN_A_DAY)).unwrap_or(Date::MAX)
 }
 
 /// Returns midnight UTC that begins `date`, in Unix microseconds.
 pub fn midnight(date: Date) -> i64 {
-    date.to_zoned(TimeZone::UTC).map_or(i64::MAX, |midnight| midnight.timestamp().as_microsecond())
+    date.duration_since(EPOCH).as_secs() * MICROSECONDS
 }
 
 /// Returns the date written as `2026-01-31`, or as an RFC 3339 time whose date part is taken.
@@ -247,6 +251,16 @@ mod tests {
         assert_eq!(bounded.check(None, now), Err(ExpiryRefusal::Required));
         assert_eq!(bounded.default_for_rotation(now), Some(date("2026-03-04")));
         assert_eq!(LifetimePolicy::default().default_for_rotation(now), None);
+    }
+
+    #[test]
+    fn every_date_survives_being_stored() {
+        for text in ["1969-12-31", "1970-01-01", "2028-02-29", "9999-12-30", "9999-12-31"] {
+            assert_eq!(date_at(midnight(date(text))), date(text));
+            assert_eq!(date_at(midnight(date(text)) + DAY - 1), date(text));
+        }
+        assert_eq!(midnight(date("2026-03-02")), 1_772_409_600 * MICROSECONDS);
+        assert_eq!(date_at(i64::MAX), Date::MAX);
     }
 
     #[test]

@@ -108,10 +108,12 @@ impl Conditions {
         if text.len() > MAX_SEARCH_BYTES {
             return self.and("1 = 0", []);
         }
-        let pattern = format!("%{}%", like_escaped(&text.to_ascii_lowercase()));
-        let any: Vec<_> =
-            columns.iter().map(|column| format!("lower({column}) LIKE ? ESCAPE '!'")).collect();
-        self.and(&any.join(" OR "), columns.iter().map(|_| Value::Text(pattern.clone())));
+        // SQLite's `lower` changes ASCII letters only, PostgreSQL's those that the database's locale knows.
+        let mut lowered = vec![text.to_ascii_lowercase(), text.to_lowercase()];
+        lowered.dedup();
+        let pairs: Vec<_> = columns.iter().flat_map(|column| lowered.iter().map(move |text| (column, text))).collect();
+        let any: Vec<_> = pairs.iter().map(|(column, _)| format!("lower({column}) LIKE ? ESCAPE '!'")).collect();
+        self.and(&any.join(" OR "), pairs.iter().map(|(_, text)| Value::Text(format!("%{}%", like_escaped(text)))));
     }
 
     /// Runs `SELECT columns FROM from` with these conditions.
@@ -176,6 +178,17 @@ mod tests {
         conditions.and_in("d", &[]);
         assert_eq!(conditions.text, " WHERE (a = $1 OR b = $2) AND (c IN ($3, $4)) AND (1 = 0)");
         assert_eq!(conditions.values.len(), 4);
+    }
+
+    #[test]
+    fn what_is_searched_for_is_found_by_the_lower_of_either_engine() {
+        let mut conditions = Conditions::default();
+        conditions.and_contains(&["a", "b"], "Éx");
+        let texts: Vec<_> = conditions.values.iter().map(|value| format!("{value:?}")).collect();
+        assert_eq!(texts, [r#"Text("%Éx%")"#, r#"Text("%éx%")"#, r#"Text("%Éx%")"#, r#"Text("%éx%")"#]);
+        let mut plain = Conditions::default();
+        plain.and_contains(&["a"], "AB");
+        assert_eq!(plain.values.len(), 1);
     }
 
     #[test]

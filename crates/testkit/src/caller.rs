@@ -67,6 +67,17 @@ impl Caller {
 
     /// Sends a request as it is: the path from the root, headers beside the token's, and a body.
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        self.try_send(method, path, headers, body).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// Sends a request to a server that may be gone, or go while it answers.
+    pub fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answer, ureq::Error> {
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
         if let Some(token) = &self.token {
@@ -78,9 +89,15 @@ impl Caller {
         let request = request.body(body.to_vec()).expect("a request");
         // Bodies with GET and DELETE are what some clients send.
         let request = self.agent.configure_request(request).allow_non_standard_methods(true).build();
-        let mut answer = self.agent.run(request).unwrap_or_else(|error| panic!("{path}: {error}"));
-        let text = answer.body_mut().with_config().limit(64 << 20).lossy_utf8(true).read_to_string().unwrap_or_default();
-        Answer { status: answer.status().as_u16(), headers: answer.headers().clone(), text }
+        let mut answer = self.agent.run(request)?;
+        let text = answer.body_mut().with_config().limit(64 << 20).lossy_utf8(true).read_to_string()?;
+        Ok(Answer { status: answer.status().as_u16(), headers: answer.headers().clone(), text })
+    }
+
+    /// Posts JSON to a server that may be gone, or go while it answers.
+    pub fn try_post(&self, path: &str, body: &Value) -> Result<Answer, ureq::Error> {
+        let json = [("content-type", "application/json")];
+        self.try_send("POST", &format!("/api/v4{path}"), &json, body.to_string().as_bytes())
     }
 
     fn json(&self, method: &str, path: &str, body: &Value) -> Answer {

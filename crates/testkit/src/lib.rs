@@ -12,10 +12,20 @@ mod caller;
 mod forge;
 mod git;
 mod postgres;
+mod program;
 
 pub use caller::{Answer, Caller, basic};
 pub use forge::{Bot, Group, Person, Project, TestClock, TestForge, token_secret};
 pub use git::{Git, GitAnswer};
+pub use program::Program;
+
+/// Starts the binary under test in a process of its own; for tests of the package that builds it.
+#[macro_export]
+macro_rules! program {
+    () => {
+        $crate::Program::start(env!("CARGO_BIN_EXE_portcullis"))
+    };
+}
 
 /// Starts a forge whose hooks are run by the binary under test; for tests of the package that builds it.
 #[macro_export]

@@ -64,14 +64,12 @@ impl Presented {
     }
 }
 
-/// The REST API: the parameter, else the `PRIVATE-TOKEN` header, else a bearer. Blank values count as absent.
+/// The REST API: the parameter in the URL, else the `PRIVATE-TOKEN` header, else a bearer, else a form's field. Blank values
+/// count as absent.
 fn api(parts: &Parts, query_allowed: bool) -> Presented {
     if let Some(secret) = token_among(query_pairs(parts.uri.query().unwrap_or_default())) {
         // When the operator refuses it, a token in the URL is no credential, and the request must not pass as anonymous.
         return if query_allowed { Presented::Secret(secret) } else { Presented::Unusable };
-    }
-    if let Some(FormToken(secret)) = parts.extensions.get() {
-        return Presented::Secret(secret.clone());
     }
     match parts.headers.get("private-token") {
         Some(value) if value.as_bytes().trim_ascii().is_empty() => {}
@@ -83,7 +81,10 @@ fn api(parts: &Parts, query_allowed: bool) -> Presented {
             secret_or_unusable(value.as_bytes())
         }
         // Other schemes are no credentials here; a blank bearer counts as absent.
-        _ => Presented::Nothing,
+        _ => match parts.extensions.get() {
+            Some(FormToken(secret)) => Presented::Secret(secret.clone()),
+            None => Presented::Nothing,
+        },
     }
 }
 

@@ -1,15 +1,20 @@
 //! Projects.
 
+use std::sync::LazyLock;
+
 use axum::extract::State;
+use axum::http::StatusCode;
 use portcullis_app::access::{Authorized, Viewer};
 use portcullis_app::people;
 use portcullis_app::projects::{self, NewProjectRequest, ProjectChanges, ProjectDetails};
 use portcullis_app::records::projects::{ProjectFilter, ProjectOrder};
+use portcullis_app::records::select::Listing;
 use portcullis_rules::access::{FeatureAccess, Role, Visibility, act};
 use portcullis_rules::id::{NamespaceId, UserId};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
-use super::{ApiResult, PathParts, Surroundings, accepted, created, ok, path_number, path_text, time};
+use super::{ApiResult, PathParts, Surroundings, accepted, json_text, path_number, path_text, time};
 use crate::AppState;
 use crate::client::BaseUrl;
 use crate::error::ApiError;
@@ -49,9 +54,9 @@ struct Permissions {
     group_access: Option<RoleView>,
 }
 
-/// A project in GitLab's shape. What this forge does not have is present with the value that says so.
+/// What is told about a project that is its own.
 #[derive(Serialize)]
-struct ProjectView<'a> {
+struct OwnView<'a> {
     id: i64,
     description: &'a str,
     name: &'a str,
@@ -62,24 +67,36 @@ struct ProjectView<'a> {
     default_branch: Option<&'a str>,
     tag_list: &'a [String],
     topics: &'a [String],
-    ssh_url_to_repo: &'static str,
     http_url_to_repo: String,
     web_url: String,
-    readme_url: Option<String>,
-    forks_count: i64,
     avatar_url: Option<&'a str>,
-    star_count: i64,
     last_activity_at: String,
     visibility: &'static str,
     namespace: NamespaceView<'a>,
     #[serde(rename = "_links")]
     links: Links,
-    packages_enabled: bool,
     empty_repo: bool,
     archived: bool,
-    resolve_outdated_diff_discussions: bool,
     repository_object_format: &'a str,
     issues_enabled: bool,
+    issues_access_level: &'static str,
+    repository_access_level: &'static str,
+    creator_id: i64,
+    open_issues_count: i64,
+    updated_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    permissions: Option<Permissions>,
+}
+
+/// What every project answers alike: the features that GitLab has and this forge does not, with the value that says so.
+#[derive(Serialize)]
+struct SharedView {
+    ssh_url_to_repo: &'static str,
+    readme_url: Option<String>,
+    forks_count: i64,
+    star_count: i64,
+    packages_enabled: bool,
+    resolve_outdated_diff_discussions: bool,
     merge_requests_enabled: bool,
     wiki_enabled: bool,
     jobs_enabled: bool,
@@ -87,8 +104,6 @@ struct ProjectView<'a> {
     container_registry_enabled: bool,
     service_desk_enabled: bool,
     can_create_merge_request_in: bool,
-    issues_access_level: &'static str,
-    repository_access_level: &'static str,
     merge_requests_access_level: &'static str,
     forking_access_level: &'static str,
     wiki_access_level: &'static str,
@@ -109,11 +124,8 @@ struct ProjectView<'a> {
     emails_enabled: bool,
     shared_runners_enabled: bool,
     lfs_enabled: bool,
-    creator_id: i64,
     import_status: &'static str,
-    open_issues_count: i64,
     description_html: &'static str,
-    updated_at: String,
     public_jobs: bool,
     shared_with_groups: [i64; 0],
     only_allow_merge_if_pipeline_succeeds: bool,
@@ -125,30 +137,91 @@ struct ProjectView<'a> {
     merge_method: &'static str,
     squash_option: &'static str,
     enforce_auth_checks_on_uploads: bool,
-    suggestion_commit_message: Option<&'a str>,
-    merge_commit_template: Option<&'a str>,
-    squash_commit_template: Option<&'a str>,
-    issue_branch_template: Option<&'a str>,
+    suggestion_commit_message: Option<&'static str>,
+    merge_commit_template: Option<&'static str>,
+    squash_commit_template: Option<&'static str>,
+    issue_branch_template: Option<&'static str>,
     warn_about_potentially_unwanted_characters: bool,
     autoclose_referenced_issues: bool,
     max_artifacts_size: Option<i64>,
-    marked_for_deletion_at: Option<&'a str>,
-    marked_for_deletion_on: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    permissions: Option<Permissions>,
+    marked_for_deletion_at: Option<&'static str>,
+    marked_for_deletion_on: Option<&'static str>,
 }
+
+/// The shared part as text, made once: it is more than half of each answer.
+static SHARED: LazyLock<String> = LazyLock::new(|| {
+    let shared = SharedView {
+            ssh_url_to_repo: "",
+            readme_url: None,
+            forks_count: 0,
+            star_count: 0,
+            packages_enabled: false,
+            resolve_outdated_diff_discussions: false,
+            merge_requests_enabled: false,
+            wiki_enabled: false,
+            jobs_enabled: false,
+            snippets_enabled: false,
+            container_registry_enabled: false,
+            service_desk_enabled: false,
+            can_create_merge_request_in: false,
+            merge_requests_access_level: "disabled",
+            forking_access_level: "disabled",
+            wiki_access_level: "disabled",
+            builds_access_level: "disabled",
+            snippets_access_level: "disabled",
+            pages_access_level: "disabled",
+            analytics_access_level: "disabled",
+            container_registry_access_level: "disabled",
+            security_and_compliance_access_level: "disabled",
+            releases_access_level: "disabled",
+            environments_access_level: "disabled",
+            feature_flags_access_level: "disabled",
+            infrastructure_access_level: "disabled",
+            monitor_access_level: "disabled",
+            model_experiments_access_level: "disabled",
+            model_registry_access_level: "disabled",
+            emails_disabled: true,
+            emails_enabled: false,
+            shared_runners_enabled: false,
+            lfs_enabled: false,
+            import_status: "none",
+            description_html: "",
+            public_jobs: false,
+            shared_with_groups: [],
+            only_allow_merge_if_pipeline_succeeds: false,
+            allow_merge_on_skipped_pipeline: None,
+            request_access_enabled: false,
+            only_allow_merge_if_all_discussions_are_resolved: false,
+            remove_source_branch_after_merge: false,
+            printing_merge_request_link_enabled: false,
+            merge_method: "merge",
+            squash_option: "default_off",
+            enforce_auth_checks_on_uploads: true,
+            suggestion_commit_message: None,
+            merge_commit_template: None,
+            squash_commit_template: None,
+            issue_branch_template: None,
+            warn_about_potentially_unwanted_characters: true,
+            autoclose_referenced_issues: false,
+            max_artifacts_size: None,
+            marked_for_deletion_at: None,
+            marked_for_deletion_on: None,
+    };
+    serde_json::to_string(&shared).unwrap_or_default()
+});
 
 fn role(role: Option<Role>) -> Option<RoleView> {
     role.map(|role| RoleView { access_level: role.level(), notification_level: 3 })
 }
 
-fn view<'a>(details: &'a ProjectDetails, base: &BaseUrl, viewer: &Viewer) -> ProjectView<'a> {
+/// Returns a project in GitLab's shape, as JSON text.
+fn view(details: &ProjectDetails, base: &BaseUrl, viewer: &Viewer) -> Result<String, ApiError> {
     let project = &details.project;
     let base = &*base.0;
     let web_url = format!("{base}/{}", project.full_path);
     let api = format!("{base}/api/v4/projects/{}", project.id);
     let personal = project.namespace_owner.is_some();
-    ProjectView {
+    let own = OwnView {
         id: project.id.0,
         description: &project.description,
         name: &project.name,
@@ -159,12 +232,8 @@ fn view<'a>(details: &'a ProjectDetails, base: &BaseUrl, viewer: &Viewer) -> Pro
         default_branch: (!project.empty).then_some(&*project.default_branch),
         tag_list: &details.topics,
         topics: &details.topics,
-        ssh_url_to_repo: "",
         http_url_to_repo: format!("{web_url}.git"),
-        readme_url: None,
-        forks_count: 0,
         avatar_url: None,
-        star_count: 0,
         last_activity_at: time(project.last_activity_at),
         visibility: project.visibility.name(),
         namespace: NamespaceView {
@@ -185,71 +254,34 @@ fn view<'a>(details: &'a ProjectDetails, base: &BaseUrl, viewer: &Viewer) -> Pro
             itself: api,
         },
         web_url,
-        packages_enabled: false,
         empty_repo: project.empty,
         archived: project.archived,
-        resolve_outdated_diff_discussions: false,
         repository_object_format: &project.object_format,
         issues_enabled: project.issues_access != FeatureAccess::Disabled,
-        merge_requests_enabled: false,
-        wiki_enabled: false,
-        jobs_enabled: false,
-        snippets_enabled: false,
-        container_registry_enabled: false,
-        service_desk_enabled: false,
-        can_create_merge_request_in: false,
         issues_access_level: project.issues_access.name(),
         repository_access_level: project.repository_access.name(),
-        merge_requests_access_level: "disabled",
-        forking_access_level: "disabled",
-        wiki_access_level: "disabled",
-        builds_access_level: "disabled",
-        snippets_access_level: "disabled",
-        pages_access_level: "disabled",
-        analytics_access_level: "disabled",
-        container_registry_access_level: "disabled",
-        security_and_compliance_access_level: "disabled",
-        releases_access_level: "disabled",
-        environments_access_level: "disabled",
-        feature_flags_access_level: "disabled",
-        infrastructure_access_level: "disabled",
-        monitor_access_level: "disabled",
-        model_experiments_access_level: "disabled",
-        model_registry_access_level: "disabled",
-        emails_disabled: true,
-        emails_enabled: false,
-        shared_runners_enabled: false,
-        lfs_enabled: false,
         creator_id: project.creator.0,
-        import_status: "none",
         open_issues_count: project.open_issues,
-        description_html: "",
         updated_at: time(project.updated_at),
-        public_jobs: false,
-        shared_with_groups: [],
-        only_allow_merge_if_pipeline_succeeds: false,
-        allow_merge_on_skipped_pipeline: None,
-        request_access_enabled: false,
-        only_allow_merge_if_all_discussions_are_resolved: false,
-        remove_source_branch_after_merge: false,
-        printing_merge_request_link_enabled: false,
-        merge_method: "merge",
-        squash_option: "default_off",
-        enforce_auth_checks_on_uploads: true,
-        suggestion_commit_message: None,
-        merge_commit_template: None,
-        squash_commit_template: None,
-        issue_branch_template: None,
-        warn_about_potentially_unwanted_characters: true,
-        autoclose_referenced_issues: false,
-        max_artifacts_size: None,
-        marked_for_deletion_at: None,
-        marked_for_deletion_on: None,
         permissions: viewer.identity().map(|_| Permissions {
             project_access: role(details.project_role),
             group_access: role(details.namespace_role),
         }),
-    }
+    };
+    joined(&own).map_err(unwritable)
+}
+
+/// Returns one JSON object with the keys of `own` and of the shared part.
+fn joined(own: &OwnView<'_>) -> serde_json::Result<String> {
+    let mut text = serde_json::to_string(own)?;
+    text.pop();
+    text.push(',');
+    text.push_str(&SHARED[1..]);
+    Ok(text)
+}
+
+fn unwritable(error: serde_json::Error) -> ApiError {
+    portcullis_app::Error::Internal(Box::new(error)).into()
 }
 
 /// Answers a project.
@@ -259,7 +291,7 @@ pub async fn get(
     around: Surroundings,
 ) -> ApiResult {
     let details = projects::get(&state.forge, &access).await?;
-    Ok(ok(view(&details, &around.base, access.viewer())))
+    Ok(json_text(StatusCode::OK, view(&details, &around.base, access.viewer())?))
 }
 
 fn filter(read: &mut Reader<'_>, viewer: &Viewer) -> ProjectFilter {
@@ -319,8 +351,10 @@ async fn answer_list(
     }
     let found = projects::list(&state.forge, viewer, &filter, around.window()).await?;
     let total = found.total;
-    let views = found.items.iter().map(|details| view(details, &around.base, viewer)).collect();
-    Ok(around.page(portcullis_app::records::select::Listing { items: views, total }))
+    let views = found.items.iter().map(|details| {
+        RawValue::from_string(view(details, &around.base, viewer)?).map_err(unwritable)
+    });
+    Ok(around.page(Listing { items: views.collect::<Result<Vec<_>, _>>()?, total }))
 }
 
 /// Answers the projects that the caller may see.
@@ -407,7 +441,7 @@ pub async fn create(
     }
     read.finish()?;
     let details = projects::create(&state.forge, &access, request).await?;
-    Ok(created(view(&details, &around.base, access.viewer())))
+    Ok(json_text(StatusCode::CREATED, view(&details, &around.base, access.viewer())?))
 }
 
 /// Changes a project.
@@ -430,7 +464,7 @@ pub async fn update(
     };
     read.finish()?;
     let details = projects::update(&state.forge, &access, changes).await?;
-    Ok(ok(view(&details, &around.base, access.viewer())))
+    Ok(json_text(StatusCode::OK, view(&details, &around.base, access.viewer())?))
 }
 
 /// Makes a project read-only.
@@ -441,7 +475,7 @@ pub async fn archive(
     _params: Params,
 ) -> ApiResult {
     let details = projects::set_archived(&state.forge, &access, true).await?;
-    Ok(created(view(&details, &around.base, access.viewer())))
+    Ok(json_text(StatusCode::CREATED, view(&details, &around.base, access.viewer())?))
 }
 
 /// Makes a project writable again.
@@ -452,7 +486,7 @@ pub async fn unarchive(
     _params: Params,
 ) -> ApiResult {
     let details = projects::set_archived(&state.forge, &access, false).await?;
-    Ok(created(view(&details, &around.base, access.viewer())))
+    Ok(json_text(StatusCode::CREATED, view(&details, &around.base, access.viewer())?))
 }
 
 /// Deletes a project.

@@ -1,0 +1,582 @@
+//! Every route, for every kind of caller, at every kind of place: one real request each.
+//!
+//! The callers and places are made through the API, and this file says what is true of each of them. From those facts
+//! alone the rules must predict every answer, in the words of one small table, [`refusal`]. Whatever grants more or less
+//! than `decide` does, anywhere between the socket and the handler, is found here.
+//!
+//! Nothing is changed by a request that is let in: what writes is sent a body that cannot be read, and is let in when it
+//! complains about that body.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test, with functions that serve the tests")]
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use portcullis_rules::access::{
+    Action, Caller, CallerKind, Denial, Facts, FeatureAccess, Known, On, ResourceFacts, Role, ScopeSet, Visibility,
+    decide,
+};
+use portcullis_testkit::{Person, Project, TestForge, basic, forge};
+use portcullis_web::door::Door;
+use portcullis_web::guard::Access;
+use portcullis_web::routes::{Route, table};
+use serde_json::{Value, json};
+
+/// Whether the presented credential lives, or why not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Alive,
+    Expired,
+    Revoked,
+    Blocked,
+}
+
+/// Somebody who asks, with what is true of them at one place.
+#[derive(Clone)]
+struct Asker {
+    name: String,
+    secret: Option<String>,
+    life: Life,
+    caller: Caller,
+    role: Option<Role>,
+    /// The id of the presented token.
+    token: i64,
+    /// Whether the token is one of the place's own.
+    at_home: bool,
+}
+
+/// Something that is asked about, with what is true of it, who asks about it, and ids of what is in it.
+struct Place {
+    name: String,
+    id: String,
+    path: String,
+    /// `None` where there is nothing.
+    facts: Option<ResourceFacts>,
+    askers: Vec<Asker>,
+    token: i64,
+    note: i64,
+    audit_event: i64,
+}
+
+/// One answer: the status, and a text that its body must be or, after `…`, must contain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Answer(u16, String);
+
+impl Answer {
+    fn fits(&self, status: u16, body: &str) -> bool {
+        let Answer(expected, text) = self;
+        *expected == status && text.strip_prefix('…').map_or(body == text, |part| body.contains(part))
+    }
+}
+
+fn answer(status: u16, text: &str) -> Answer {
+    Answer(status, text.to_owned())
+}
+
+/// The table of exceptions and the rule: what a refusal of the rules looks like at a door.
+fn refusal(door: Door, action: Action, denial: Denial, caller: &Caller) -> Answer {
+    use Action as A;
+    let anonymous = matches!(caller, Caller::Anonymous);
+    let bot = matches!(caller, Caller::Known(known) if known.kind == CallerKind::Bot);
+    match (door, action, denial) {
+        // Git asks for a credential where there is none, and explains itself to a person.
+        (Door::Git, _, Denial::SignInFirst) => answer(401, DENIED),
+        (Door::Git, _, Denial::NotVisible) if anonymous => answer(401, DENIED),
+        (Door::Git, _, Denial::NotVisible) => answer(404, NO_SUCH_REPOSITORY),
+        (Door::Git, A::PushCode, Denial::MissingScope(_)) => answer(403, "You are not allowed to upload code.\n"),
+        (Door::Git, _, Denial::MissingScope(_)) => answer(403, "You are not allowed to download code.\n"),
+        (Door::Git, _, Denial::Archived) => answer(403, "You can't push code to an archived project.\n"),
+        (Door::Git, A::PushCode, _) => answer(403, "You are not allowed to push code to this project.\n"),
+        (Door::Git, _, _) => answer(403, "You are not allowed to download code from this project.\n"),
+
+        (_, _, Denial::SignInFirst) => answer(401, r#"{"message":"401 Unauthorized"}"#),
+        (_, _, Denial::MissingScope(scopes)) => Answer(
+            403,
+            format!(
+                r#"{{"error":"insufficient_scope","error_description":"The request requires higher privileges than provided by the access token.","scope":"{}"}}"#,
+                scopes.to_text()
+            ),
+        ),
+        (_, action, Denial::NotVisible) => match action.on() {
+            On::Project => answer(404, r#"{"message":"404 Project Not Found"}"#),
+            On::Group => answer(404, r#"{"message":"404 Group Not Found"}"#),
+            other => panic!("no route is about {other:?} and hidden"),
+        },
+
+        // The token endpoints say what GitLab's say to somebody who may not.
+        (_, A::ListAccessTokens | A::RotateAccessToken, _) => answer(401, r#"{"message":"401 Unauthorized"}"#),
+        (_, A::RotateOwnAccessToken, _) if bot => answer(401, r#"{"message":"401 Unauthorized"}"#),
+        (_, A::RotateOwnAccessToken, _) => answer(405, r#"{"message":"405 Method Not Allowed"}"#),
+        (_, A::CreateAccessToken, Denial::RoleTooLow(_) | Denial::NotForBots) => answer(
+            400,
+            r#"{"message":"400 Bad request - User does not have permission to create project access token"}"#,
+        ),
+        (_, A::RevokeAccessToken, Denial::RoleTooLow(_)) => answer(400, "… cannot delete "),
+
+        (_, _, Denial::Archived) => answer(403, r#"{"message":"403 Forbidden - The project is archived"}"#),
+        (_, _, Denial::FeatureOff(_)) => {
+            answer(403, r#"{"message":"403 Forbidden - Issues are disabled in this project"}"#)
+        }
+        (_, _, Denial::InsidersOnly) => {
+            answer(403, r#"{"message":"403 Forbidden - External users may not do this"}"#)
+        }
+        (_, _, Denial::RoleTooLow(_) | Denial::NotForBots | Denial::AdministratorsOnly) => {
+            answer(403, r#"{"message":"403 Forbidden"}"#)
+        }
+    }
+}
+
+const DENIED: &str = "HTTP Basic: Access denied. If a password was given, it was wrong or may not be used here.\n\
+    If a token was given, it was incorrect, expired or lacks the scope for this.\n";
+
+const NO_SUCH_REPOSITORY: &str =
+    "The project you were looking for could not be found or you don't have permission to view it.\n";
+
+/// What a credential that lives no longer is told. Git tells nobody why.
+fn refusal_of_credential(door: Door, life: Life) -> Answer {
+    match (door, life) {
+        (Door::Git, _) => answer(401, DENIED),
+        (_, Life::Expired) => answer(401, r#"…"error_description":"Token is expired."#),
+        (_, Life::Revoked) => answer(401, r#"…"error_description":"Token was revoked."#),
+        (_, Life::Blocked) => answer(403, r#"{"message":"403 Forbidden - Your account has been blocked."}"#),
+        (_, Life::Alive) => panic!("it lives"),
+    }
+}
+
+/// What somebody is told who is let in. The exceptions ask something further that is not the route's own question.
+fn let_in(route: &Route, asker: &Asker) -> Answer {
+    match (route.method.as_str(), route.path) {
+        ("POST", path) if path.starts_with("/-/git/") => answer(415, "…Expected the content type"),
+        ("GET", "/-/git/{id}/HEAD" | "/-/git/{id}/objects/{*object}") => answer(404, NO_SUCH_REPOSITORY),
+        ("GET", "/-/git-redirect/{id}/info/refs") => answer(301, ""),
+        // Only a token of the project is found in the project.
+        ("GET", "/api/v4/projects/{id}/access_tokens/self") if !asker.at_home => {
+            answer(404, r#"{"message":"404 project Access Token Not Found"}"#)
+        }
+        // A namespace is there for those who may use it.
+        ("GET", "/api/v4/namespaces/{namespace_id}") if asker.role.is_none() && !is_administrator(asker) => {
+            answer(404, r#"{"message":"404 Namespace Not Found"}"#)
+        }
+        ("GET", _) => answer(200, "…"),
+        _ => answer(400, "…the body is not valid JSON"),
+    }
+}
+
+fn is_administrator(asker: &Asker) -> bool {
+    matches!(asker.caller, Caller::Known(known) if known.administrator)
+}
+
+/// What must come back.
+fn expected(route: &Route, action: Option<Action>, place: &Place, asker: &Asker) -> Answer {
+    let Some(action) = action else { return let_in(route, asker) };
+    if asker.life != Life::Alive {
+        return refusal_of_credential(route.door, asker.life);
+    }
+    let facts = match action.on() {
+        On::Instance => Facts::Instance,
+        _ => Facts::Resource(place.facts.map(|facts| ResourceFacts { role: asker.role, ..facts })),
+    };
+    match decide(&asker.caller, &facts, action) {
+        Ok(()) => let_in(route, asker),
+        Err(denial) => refusal(route.door, action, denial, &asker.caller),
+    }
+}
+
+/// The actions that a route may be about, or none of a public one.
+fn actions(route: &Route) -> Vec<Option<Action>> {
+    match route.access {
+        Access::Public(_) => vec![None],
+        Access::Action(action) => vec![Some(action)],
+        Access::OneOf(actions) => actions.iter().map(|action| Some(*action)).collect(),
+    }
+}
+
+/// The address that is asked for.
+fn address(route: &Route, action: Option<Action>, place: &Place, asker: &Asker, guest: i64, group: i64) -> String {
+    if let Some(rest) = route.path.strip_prefix("/-/git/{id}") {
+        let question = match (rest, action) {
+            ("/info/refs", Some(Action::PushCode)) => "?service=git-receive-pack",
+            ("/info/refs", _) => "?service=git-upload-pack",
+            _ => "",
+        };
+        return format!("/{}.git{}{question}", place.path, rest.replace("{*object}", "info/packs"));
+    }
+    if let Some(rest) = route.path.strip_prefix("/-/git-redirect/{id}") {
+        return format!("/{}{rest}?service=git-upload-pack", place.path);
+    }
+    let parts = route.path.split('/').map(|part| match part {
+        "{id}" => place.id.clone(),
+        "{user_id}" => guest.to_string(),
+        "{namespace_id}" => group.to_string(),
+        "{token_id}" if route.path.contains("/personal_access_tokens/") => asker.token.to_string(),
+        "{token_id}" => place.token.to_string(),
+        "{name}" => "main".to_owned(),
+        "{iid}" => "1".to_owned(),
+        "{note_id}" => place.note.to_string(),
+        "{audit_event_id}" => place.audit_event.to_string(),
+        part => {
+            assert!(!part.starts_with('{'), "{route:?}: say what {part} is");
+            part.to_owned()
+        }
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+fn person(forge: &TestForge, name: &str, person: &Person, role: Option<Role>, external: bool, scopes: &[&str]) -> Asker {
+    let secret = forge.personal_token(&person.username, scopes);
+    let known = Known {
+        kind: CallerKind::Person,
+        administrator: false,
+        external,
+        scopes: ScopeSet::parse(scopes.iter().copied(), ScopeSet::all()).unwrap(),
+    };
+    Asker {
+        name: name.to_owned(),
+        token: token_id(forge, &secret),
+        secret: Some(secret),
+        life: Life::Alive,
+        caller: Caller::Known(known),
+        role,
+        at_home: false,
+    }
+}
+
+fn token_id(forge: &TestForge, secret: &str) -> i64 {
+    forge.with_token(secret).get("/personal_access_tokens/self").expect(200).json()["id"].as_i64().unwrap()
+}
+
+fn bot(name: &str, project: &Project<'_>, role: Role, scopes: &[&str]) -> Asker {
+    bot_until(name, project, role, scopes, Value::Null)
+}
+
+fn bot_until(name: &str, project: &Project<'_>, role: Role, scopes: &[&str], expires_at: Value) -> Asker {
+    let made = project.token_with(
+        json!({ "name": "ci", "scopes": scopes, "access_level": role.level(), "expires_at": expires_at }),
+    );
+    let known = Known {
+        kind: CallerKind::Bot,
+        administrator: false,
+        external: true,
+        scopes: ScopeSet::parse(scopes.iter().copied(), ScopeSet::all()).unwrap(),
+    };
+    Asker {
+        name: name.to_owned(),
+        secret: Some(made.secret),
+        life: Life::Alive,
+        caller: Caller::Known(known),
+        role: Some(role),
+        token: made.token_id,
+        at_home: true,
+    }
+}
+
+/// The bots of a project: each scope alone, and all together.
+fn bots(forge: &TestForge, project: &Project<'_>) -> Vec<Asker> {
+    let every: Vec<_> = ScopeSet::FOR_PROJECT_TOKENS.names().collect();
+    let mut bots = Vec::new();
+    for role in [Role::Guest, Role::Developer, Role::Maintainer] {
+        for scope in &every {
+            bots.push(bot(&format!("bot with {scope} as {}", role.name()), project, role, &[scope]));
+        }
+    }
+    for role in Role::ALL {
+        bots.push(bot(&format!("bot with every scope as {}", role.name()), project, role, &every));
+    }
+    let tomorrow = json!(forge.clock.date(1));
+    let expired = bot_until("expired token", project, Role::Maintainer, &every, tomorrow);
+    bots.push(Asker { life: Life::Expired, ..expired });
+    let revoked = bot("revoked token", project, Role::Maintainer, &every);
+    forge.root().delete(&project.path(&format!("/access_tokens/{}", revoked.token))).expect(204);
+    bots.push(Asker { life: Life::Revoked, ..revoked });
+    bots
+}
+
+/// The people, who are the same everywhere.
+struct People {
+    members: Vec<(Person, Role)>,
+    external_member: Person,
+    blocked: Person,
+    /// A member of the group that all projects are in, of no project itself.
+    heir: Person,
+    stranger: Person,
+    external: Person,
+}
+
+impl People {
+    fn new(forge: &TestForge) -> People {
+        People {
+            members: Role::ALL.into_iter().map(|role| (forge.person(role.name()), role)).collect(),
+            external_member: forge.external_person("external-member"),
+            blocked: forge.person("blocked"),
+            heir: forge.person("heir"),
+            stranger: forge.person("stranger"),
+            external: forge.external_person("external"),
+        }
+    }
+
+    fn guest(&self) -> i64 {
+        self.members[0].0.id
+    }
+
+    fn join(&self, forge: &TestForge, path: &str) {
+        let add = |person: &Person, role: Role| {
+            let body = json!({ "user_id": person.id, "access_level": role.level() });
+            forge.root().post(&format!("{path}/members"), body).expect(201);
+        };
+        for (person, role) in &self.members {
+            add(person, *role);
+        }
+        add(&self.external_member, Role::Developer);
+        add(&self.blocked, Role::Maintainer);
+    }
+
+    /// Returns who asks at a place that all but the last three of them are members of.
+    fn askers(&self, forge: &TestForge) -> Vec<Asker> {
+        let every: Vec<_> = ScopeSet::FOR_PERSONAL_TOKENS.names().collect();
+        let mut askers = vec![Asker {
+            name: "nobody".to_owned(),
+            secret: None,
+            life: Life::Alive,
+            caller: Caller::Anonymous,
+            role: None,
+            token: 1,
+            at_home: false,
+        }];
+        for (member, role) in &self.members {
+            askers.push(person(forge, role.name(), member, Some(*role), false, &every));
+        }
+        let (maintainer, role) = &self.members[4];
+        for scope in &every {
+            askers.push(person(forge, &format!("Maintainer with {scope}"), maintainer, Some(*role), false, &[scope]));
+        }
+        let developer = Some(Role::Developer);
+        askers.push(person(forge, "external Developer", &self.external_member, developer, true, &every));
+        askers.push(person(forge, "stranger", &self.stranger, None, false, &every));
+        askers.push(person(forge, "external user", &self.external, None, true, &every));
+        let blocked = person(forge, "blocked Maintainer", &self.blocked, Some(Role::Maintainer), false, &every);
+        askers.push(Asker { life: Life::Blocked, ..blocked });
+        for scopes in [every, vec!["read_api"]] {
+            let secret = forge.personal_token("root", &scopes);
+            let scopes = ScopeSet::parse(scopes, ScopeSet::all()).unwrap();
+            let known = Known { kind: CallerKind::Person, administrator: true, external: false, scopes };
+            askers.push(Asker {
+                name: format!("administrator with {}", scopes.to_text()),
+                token: token_id(forge, &secret),
+                secret: Some(secret),
+                life: Life::Alive,
+                caller: Caller::Known(known),
+                role: None,
+                at_home: false,
+            });
+        }
+        askers
+    }
+}
+
+/// What kind of project is asked about.
+struct Kind {
+    visibility: Visibility,
+    archived: bool,
+    features: FeatureAccess,
+}
+
+fn project_place(forge: &TestForge, people: &People, everybody: &[Asker], foreign: &Asker, project: &Project<'_>, kind: Kind) -> Place {
+    let Kind { visibility, archived, features } = kind;
+    people.join(forge, &project.path(""));
+    let iid = forge.root().issue(project.id, "an issue");
+    assert_eq!(iid, 1);
+    let note = forge.root().post(&project.path("/issues/1/notes"), json!({ "body": "a comment" })).expect(201);
+    let mut askers = everybody.to_vec();
+    askers.push(foreign.clone());
+    askers.extend(bots(forge, project));
+    let token = project.token(&["api"], 10).token_id;
+    if features != FeatureAccess::Enabled {
+        let body = json!({ "issues_access_level": features.name(), "repository_access_level": features.name() });
+        forge.root().put(&project.path(""), body).expect(200);
+    }
+    if archived {
+        forge.root().post(&project.path("/archive"), Value::Null).expect(201);
+    }
+    let audit = forge.root().get(&project.path("/audit_events")).expect(200).json();
+    let state = if archived { "archived " } else { "" };
+    Place {
+        name: format!("{state}{} project, features {}", visibility.name(), features.name()),
+        id: project.id.to_string(),
+        path: project.full_path.clone(),
+        facts: Some(ResourceFacts { visibility, role: None, archived, repository: features, issues: features }),
+        askers,
+        token,
+        note: note.json()["id"].as_i64().unwrap(),
+        audit_event: audit[0]["id"].as_i64().unwrap(),
+    }
+}
+
+/// Everything that is asked about: projects, groups, and the instance.
+struct World {
+    projects: Vec<Place>,
+    groups: Vec<Place>,
+    instance: Vec<Place>,
+    guest: i64,
+    group: i64,
+}
+
+impl World {
+    fn new(forge: &TestForge) -> World {
+        let people = People::new(forge);
+        let house = forge.group("house", "public");
+        let body = json!({ "user_id": people.heir.id, "access_level": 30 });
+        forge.root().post(&format!("/groups/{}/members", house.id), body).expect(201);
+        let everybody = people.askers(forge);
+        let heir = person(forge, "Developer by inheritance", &people.heir, Some(Role::Developer), false, &["api"]);
+
+        let elsewhere = forge.project("private");
+        let body = json!({ "user_id": people.guest(), "access_level": 10 });
+        forge.root().post(&elsewhere.path("/members"), body).expect(201);
+        let every: Vec<_> = ScopeSet::FOR_PROJECT_TOKENS.names().collect();
+        let foreign = bot("bot of another project", &elsewhere, Role::Owner, &every);
+        let foreign = Asker { role: None, at_home: false, ..foreign };
+
+        let mut kinds = Vec::new();
+        for visibility in Visibility::ALL {
+            for archived in [false, true] {
+                kinds.push(Kind { visibility, archived, features: FeatureAccess::Enabled });
+            }
+        }
+        for features in [FeatureAccess::Private, FeatureAccess::Disabled] {
+            kinds.push(Kind { visibility: Visibility::Public, archived: false, features });
+        }
+        let mut inside = everybody.clone();
+        inside.push(heir.clone());
+        let mut projects = Vec::new();
+        for kind in kinds {
+            let project = forge.project_in(&house, kind.visibility.name());
+            projects.push(project_place(forge, &people, &inside, &foreign, &project, kind));
+        }
+
+        let nowhere = |askers: &[Asker]| {
+            askers.iter().map(|asker| Asker { role: None, at_home: false, ..asker.clone() }).collect::<Vec<_>>()
+        };
+        // At a place that is no project of theirs, bots are bots of another project.
+        let asking = nowhere(&projects[0].askers);
+        let missing = |path: &str, askers: Vec<Asker>| Place {
+            name: "nothing".to_owned(),
+            id: "999999999".to_owned(),
+            path: path.to_owned(),
+            facts: None,
+            askers,
+            token: 1,
+            note: 1,
+            audit_event: 1,
+        };
+        let mut groups = Vec::new();
+        let mut of_group = everybody.clone();
+        of_group.extend(asking[everybody.len()..].iter().cloned());
+        for visibility in Visibility::ALL {
+            let group = forge.group(&forge.word("team"), visibility.name());
+            people.join(forge, &format!("/groups/{}", group.id));
+            let enabled = FeatureAccess::Enabled;
+            groups.push(Place {
+                name: format!("{} group", visibility.name()),
+                id: group.id.to_string(),
+                path: group.full_path.clone(),
+                facts: Some(ResourceFacts { visibility, role: None, archived: false, repository: enabled, issues: enabled }),
+                askers: of_group.clone(),
+                token: 1,
+                note: 1,
+                audit_event: 1,
+            });
+        }
+        let group = groups[2].id.parse().unwrap();
+        groups.push(missing("no-such-group", asking.clone()));
+        projects.push(missing("house/no-such-project", asking.clone()));
+        // The instance has no roles; those of the public group say who may use that namespace.
+        let instance = vec![Place { name: "the instance".to_owned(), askers: of_group, ..missing("", Vec::new()) }];
+
+        forge.root().post(&format!("/users/{}/block", people.blocked.id), Value::Null).expect(201);
+        forge.clock.advance_days(2);
+        World { projects, groups, instance, guest: people.guest(), group }
+    }
+
+    fn places(&self, route: &Route, action: Option<Action>) -> &[Place] {
+        match action.map(Action::on) {
+            Some(On::Project) => &self.projects,
+            Some(On::Group) => &self.groups,
+            Some(On::Namespace) => panic!("{route:?}: no route is about a namespace yet; add places that are some"),
+            Some(On::Instance) => &self.instance,
+            // What is public is the same whatever the address names.
+            None if route.path.contains("{id}") => &self.projects,
+            None => &self.instance,
+        }
+    }
+}
+
+/// Sends one request and returns what came back.
+fn ask(client: &portcullis_testkit::Caller, route: &Route, address: &str, asker: &Asker) -> (u16, String) {
+    let secret = asker.secret.as_deref().unwrap_or_default();
+    let authorization = basic("git", secret);
+    let mut headers = Vec::new();
+    match (asker.secret.is_some(), route.door) {
+        (false, _) => {}
+        (true, Door::Git) => headers.push(("authorization", authorization.as_str())),
+        (true, _) => headers.push(("private-token", secret)),
+    }
+    let body: &[u8] = if route.method == "GET" { b"" } else { b"{ this is no JSON" };
+    if !body.is_empty() {
+        headers.push(("content-type", "application/json"));
+    }
+    let came = client.send(route.method.as_str(), address, &headers, body);
+    let challenged = came.header("www-authenticate").is_some_and(|challenge| challenge.starts_with("Basic "));
+    assert_eq!(challenged, route.door == Door::Git && came.status == 401, "{route:?}: who asks for Basic credentials?");
+    (came.status, came.text)
+}
+
+#[test]
+fn every_route_answers_every_caller_as_the_rules_decide() {
+    let forge = forge!(|settings| {
+        // An address alone opens nothing here, so that the rule is what is asked.
+        settings.metrics_allow.clear();
+        settings.max_parallel_git_processes = 64;
+    });
+    let begun = std::time::Instant::now();
+    let world = World::new(&forge);
+    let prepared = begun.elapsed();
+    let routes = table();
+    let mut cells = Vec::new();
+    for route in &routes {
+        for action in actions(route) {
+            for place in world.places(route, action) {
+                cells.extend(place.askers.iter().map(|asker| (route, action, place, asker)));
+            }
+        }
+    }
+    let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let client = forge.anyone();
+                while let Some((route, action, place, asker)) = cells.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let address = address(route, *action, place, asker, world.guest, world.group);
+                    let expected = expected(route, *action, place, asker);
+                    let (status, body) = ask(&client, route, &address, asker);
+                    if !expected.fits(status, &body) {
+                        let body: String = body.chars().take(300).collect();
+                        wrong.lock().unwrap().push(format!(
+                            "{} {} as {} at {} ({address}):\n  expected {} {}\n  got      {status} {body}",
+                            route.method, route.path, asker.name, place.name, expected.0, expected.1,
+                        ));
+                    }
+                }
+            });
+        }
+    });
+    println!(
+        "{} cells: {} routes; prepared in {:.1} s, asked in {:.1} s",
+        cells.len(),
+        routes.len(),
+        prepared.as_secs_f64(),
+        (begun.elapsed() - prepared).as_secs_f64(),
+    );
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "{} of {} cells are wrong:\n{}", wrong.len(), cells.len(), wrong[..wrong.len().min(40)].join("\n"));
+    assert!(cells.len() > 10_000, "only {} cells", cells.len());
+}

@@ -1,0 +1,434 @@
+//! The real program, killed at any moment: what it acknowledged is there, nothing is half done, what was begun is
+//! finished after the next start. And what it needs of memory for a push that is larger than that.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use portcullis_testkit::{Caller, Git, Program, forge, program, token_secret};
+use serde_json::{Value, json};
+
+/// How long each test goes on killing.
+const SEASON: Duration = Duration::from_secs(12);
+
+/// Sleeps for a time that nobody knows beforehand.
+fn sleep_up_to(milliseconds: u64) {
+    let number = RandomState::new().hash_one(0);
+    std::thread::sleep(Duration::from_micros(number % (milliseconds * 1000)));
+}
+
+#[track_caller]
+fn eventually(what: &str, seconds: u64, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(seconds), "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Returns every page of a list.
+fn all(caller: &Caller, path: &str) -> Vec<Value> {
+    let mut found = Vec::new();
+    for page in 1.. {
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let answer = caller.get(&format!("{path}{separator}per_page=100&page={page}")).expect(200).json();
+        let items = answer.as_array().expect("a list");
+        found.extend(items.iter().cloned());
+        if items.len() < 100 {
+            break;
+        }
+    }
+    found
+}
+
+/// A project with a README in a group of its own.
+struct Project {
+    id: i64,
+    path: String,
+}
+
+impl Project {
+    fn create(root: &Caller, group: &str) -> Project {
+        let made = root.post("/groups", json!({ "name": group, "path": group })).expect(201).json();
+        let body = json!({ "name": "app", "namespace_id": made["id"], "initialize_with_readme": true });
+        let made = root.post("/projects", body).expect(201).json();
+        Project { id: made["id"].as_i64().unwrap(), path: format!("{group}/app") }
+    }
+
+    fn path(&self, rest: &str) -> String {
+        format!("/projects/{}{rest}", self.id)
+    }
+
+    fn token(&self, root: &Caller, scopes: &[&str]) -> (i64, Caller) {
+        let body = json!({ "name": "ci", "scopes": scopes, "access_level": 40 });
+        let made = root.post(&self.path("/access_tokens"), body).expect(201).json();
+        (made["user_id"].as_i64().unwrap(), root.with_token(&token_secret(&made)))
+    }
+
+    fn git_url(&self, caller: &Caller) -> String {
+        let host = caller.url.strip_prefix("http://").unwrap();
+        format!("http://x:{}@{host}/{}.git", caller.token.as_ref().unwrap(), self.path)
+    }
+}
+
+/// Returns every bare repository in the data folder.
+fn repositories(program: &Program) -> Vec<PathBuf> {
+    let mut folders = vec![program.data().join("repositories/@h")];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|kind| kind == "git") {
+                found.push(path);
+            } else {
+                folders.push(path);
+            }
+        }
+    }
+    found
+}
+
+#[track_caller]
+fn expect_whole_repositories(program: &Program) {
+    let git = Git::default();
+    for repository in repositories(program) {
+        let folder = format!("--git-dir={}", repository.display());
+        let said = git.run(&["-c", "safe.directory=*", &folder, "fsck", "--full", "--strict", "--no-dangling"]).works();
+        assert_eq!(said, "", "{folder}");
+        let stale = std::fs::read_dir(repository.join("objects")).unwrap().flatten();
+        let stale = stale.filter(|entry| entry.file_name().to_string_lossy().starts_with("tmp_objdir"));
+        // A quarantine is left only where Git itself was killed; it is no part of the repository and is swept by age.
+        for quarantine in stale {
+            assert!(quarantine.path().is_dir());
+        }
+    }
+}
+
+/// What one client knows of its branch.
+#[derive(Default)]
+struct Branch {
+    name: String,
+    /// What the server has said it has.
+    acknowledged: Vec<String>,
+    lost_answers: usize,
+}
+
+/// Pushes one commit after the other until told to stop. A branch whose lock was left behind by a killed Git is given
+/// up for a new one: the old one is free again when the lock is old enough.
+fn keep_pushing(git: &Git, folder: &str, stop: &AtomicBool) -> Vec<Branch> {
+    let mut branches = vec![Branch { name: format!("{folder}-0"), ..Branch::default() }];
+    let mut number = 0;
+    while !stop.load(Ordering::Relaxed) {
+        number += 1;
+        git.commit(folder, "file", &format!("{folder} {number}"));
+        let tip = git.run_in(folder, &["rev-parse", "HEAD"]).works().trim().to_owned();
+        let count = branches.len();
+        let branch = branches.last_mut().unwrap();
+        let pushed = git.run_in(folder, &["push", "-q", "origin", &format!("HEAD:refs/heads/{}", branch.name)]);
+        if pushed.ok {
+            branch.acknowledged.push(tip);
+            continue;
+        }
+        branch.lost_answers += 1;
+        if pushed.text.contains(".lock") || pushed.text.contains("failed to update ref") {
+            branches.push(Branch { name: format!("{folder}-{count}"), ..Branch::default() });
+        } else {
+            std::thread::sleep(Duration::from_millis(30));
+        }
+    }
+    branches
+}
+
+#[test]
+fn a_server_killed_at_any_moment_keeps_every_push_that_it_acknowledged() {
+    let mut program = program!();
+    let root = program.root();
+    let project = Project::create(&root, "acme");
+    let (_, bot) = project.token(&root, &["write_repository"]);
+    let git = Git::default();
+    let url = project.git_url(&bot);
+    let folders = ["left", "right"];
+    for folder in folders {
+        git.run(&["clone", "-q", &url, folder]).works();
+    }
+    let stop = AtomicBool::new(false);
+    let mut kills = [0, 0];
+    let branches: Vec<(&str, Branch)> = std::thread::scope(|scope| {
+        let writers = folders.map(|folder| {
+            let (git, stop) = (&git, &stop);
+            scope.spawn(move || keep_pushing(git, folder, stop))
+        });
+        let begun = Instant::now();
+        while begun.elapsed() < SEASON {
+            sleep_up_to(700);
+            match (kills[0] + kills[1]) % 3 {
+                // As a power cut would: everything at once.
+                0 => {
+                    program.kill_with_children();
+                    kills[1] += 1;
+                }
+                // Git is left alone and must end by itself.
+                1 => {
+                    program.kill();
+                    kills[0] += 1;
+                    eventually("a Git process outlives its server", 10, || program.children().is_empty());
+                }
+                // Git may still be at work when the next server starts.
+                _ => {
+                    program.kill();
+                    kills[0] += 1;
+                }
+            }
+            program.restart();
+        }
+        stop.store(true, Ordering::Relaxed);
+        let written = writers.map(|writer| writer.join().expect("a writer ends"));
+        folders.into_iter().zip(written).flat_map(|(folder, branches)| branches.into_iter().map(move |branch| (folder, branch))).collect()
+    });
+
+    eventually("a Git process is left", 10, || program.children().is_empty());
+    expect_whole_repositories(&program);
+    let refs = git.run(&["ls-remote", &url]).works();
+    let tip_of = |branch: &Branch| {
+        let line = refs.lines().find(|line| line.ends_with(&format!("\trefs/heads/{}", branch.name)));
+        line.map(|line| line.split('\t').next().unwrap().to_owned())
+    };
+    let (mut acknowledged, mut lost, mut unanswered) = (0, 0, 0);
+    let mut recorded = Vec::new();
+    for (folder, branch) in &branches {
+        acknowledged += branch.acknowledged.len();
+        unanswered += branch.lost_answers;
+        let tip = tip_of(branch);
+        for push in &branch.acknowledged {
+            let kept = tip.as_ref().is_some_and(|tip| git.run_in(folder, &["merge-base", "--is-ancestor", push, tip]).ok);
+            lost += usize::from(!kept);
+            recorded.push(push.clone());
+        }
+        // The last thing that happened to a branch may be a push whose answer never came: it counts as well.
+        recorded.extend(tip);
+    }
+    eprintln!(
+        "pushes: {} kills of the server alone, {} with its children; {acknowledged} acknowledged on {} branches, \
+         {unanswered} without an answer, {lost} lost",
+        kills[0],
+        kills[1],
+        branches.len()
+    );
+    assert_eq!(lost, 0);
+    assert!(acknowledged > 0 && unanswered > 0, "the kills hit nothing");
+
+    // Every push is in the feed, also the ones that were accepted by a server which did not live to record them.
+    let mut missing = Vec::new();
+    eventually("a push that happened is not in the feed", 20, || {
+        let events = all(&root, &project.path("/events"));
+        let seen: Vec<_> = events.iter().filter_map(|event| event["push_data"]["commit_to"].as_str()).collect();
+        missing = recorded.iter().filter(|push| !seen.contains(&push.as_str())).cloned().collect();
+        missing.is_empty()
+    });
+    // The forge goes on.
+    git.run_in("left", &["push", "-q", "origin", "HEAD:refs/heads/afterwards"]).works();
+    git.run(&["clone", "-q", &url, "whole"]).works();
+}
+
+/// Posts the same again and again until told to stop, a project each time by another name. Returns how often no answer
+/// came.
+fn keep_creating(caller: &Caller, path: &str, body: &Value, made: &Mutex<Vec<Value>>, stop: &AtomicBool) -> usize {
+    let named = body["name"].is_string();
+    let (mut number, mut unanswered) = (0, 0);
+    while !stop.load(Ordering::Relaxed) {
+        number += 1;
+        let mut body = body.clone();
+        if !named {
+            body["name"] = json!(format!("made-{number}"));
+        }
+        match caller.try_post(path, &body) {
+            Ok(answer) if answer.status == 201 => made.lock().unwrap().push(answer.json()),
+            Ok(answer) => panic!("{path}: {answer:?}"),
+            Err(_) => {
+                unanswered += 1;
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+    unanswered
+}
+
+#[test]
+fn a_token_or_a_project_is_created_whole_or_not_at_all() {
+    let mut program = program!();
+    let root = program.root();
+    let project = Project::create(&root, "acme");
+    let stop = AtomicBool::new(false);
+    let tokens: Mutex<Vec<Value>> = Mutex::default();
+    let projects: Mutex<Vec<Value>> = Mutex::default();
+    let (mut kills, mut unanswered) = (0, 0);
+    let group = root.get("/groups/acme").expect(200).json()["id"].clone();
+    let token = json!({ "name": "ci", "scopes": ["api"], "access_level": 30 });
+    let next_project = json!({ "namespace_id": group, "initialize_with_readme": true });
+    std::thread::scope(|scope| {
+        let mut makers = Vec::new();
+        for _ in 0..2 {
+            makers.push(scope.spawn(|| keep_creating(&root, &project.path("/access_tokens"), &token, &tokens, &stop)));
+        }
+        makers.push(scope.spawn(|| keep_creating(&root, "/projects", &next_project, &projects, &stop)));
+        let begun = Instant::now();
+        while begun.elapsed() < SEASON {
+            sleep_up_to(500);
+            program.kill();
+            kills += 1;
+            program.restart();
+        }
+        stop.store(true, Ordering::Relaxed);
+        unanswered = makers.into_iter().map(|maker| maker.join().expect("a maker ends")).sum();
+    });
+
+    let (tokens, projects) = (tokens.into_inner().unwrap(), projects.into_inner().unwrap());
+    eprintln!("creations: {kills} kills; {} tokens and {} projects acknowledged, {unanswered} requests without an answer", tokens.len(), projects.len());
+    assert!(!tokens.is_empty() && !projects.is_empty() && unanswered > 0, "the kills hit nothing");
+    for made in &tokens {
+        let user = root.with_token(&token_secret(made)).get("/user").expect(200).json();
+        assert_eq!((&user["id"], &user["bot"]), (&made["user_id"], &json!(true)));
+    }
+    // Every bot has a token and a membership and every token a bot, the unanswered ones included.
+    let listed = all(&root, &project.path("/access_tokens"));
+    let members = all(&root, &project.path("/members"));
+    let mut holders: Vec<_> = listed.iter().map(|token| token["user_id"].as_i64().unwrap()).collect();
+    let bots = members.iter().filter(|member| member["username"].as_str().unwrap().starts_with("project_"));
+    let mut bots: Vec<_> = bots.map(|member| (member["id"].as_i64().unwrap(), member["username"].as_str().unwrap().to_owned())).collect();
+    holders.sort_unstable();
+    bots.sort();
+    assert_eq!(holders, bots.iter().map(|bot| bot.0).collect::<Vec<_>>());
+    assert!(listed.len() >= tokens.len());
+    // Names are given out lowest first, so a user that is half a bot would leave a gap.
+    let mut names: Vec<_> = bots.into_iter().map(|bot| bot.1).collect();
+    let mut expected: Vec<_> = (0..names.len())
+        .map(|number| match number {
+            0 => format!("project_{}_bot", project.id),
+            _ => format!("project_{}_bot{number}", project.id),
+        })
+        .collect();
+    names.sort();
+    expected.sort();
+    assert_eq!(names, expected);
+    let created = all(&root, &project.path("/audit_events"));
+    let created = created.iter().filter(|entry| entry.to_string().contains("project_access_token_created"));
+    assert_eq!(created.count(), listed.len());
+
+    expect_whole_repositories(&program);
+    let git = Git::default();
+    let found = all(&root, "/groups/acme/projects");
+    for made in &projects {
+        assert!(found.iter().any(|project| project["id"] == made["id"]));
+    }
+    for project in &found {
+        let path = project["path_with_namespace"].as_str().unwrap();
+        let project = Project { id: project["id"].as_i64().unwrap(), path: path.to_owned() };
+        let refs = git.run(&["ls-remote", &project.git_url(&root)]).works();
+        assert!(refs.contains("refs/heads/main"), "{path}: {refs}");
+    }
+}
+
+#[test]
+fn what_a_crash_left_of_a_project_does_not_stand_in_the_way_of_the_next_one() {
+    let forge = forge!();
+    let project = forge.project("private");
+    // What a process leaves that dies between making the repository and committing the project.
+    let settings = portcullis_git::Settings::new(forge.folder().join("data/repositories"), "/bin/false");
+    let next = project.id + 1;
+    forge.block_on(async {
+        let engine = portcullis_git::Engine::open(settings).await.unwrap();
+        engine.create(next, portcullis_git::ObjectFormat::Sha256, "left-behind").await.unwrap();
+    });
+    let body = json!({ "name": "next", "namespace_id": project.group.id });
+    let made = forge.root().post("/projects", body).expect(201).json();
+    assert_eq!(made["id"], next);
+    assert_eq!(made["repository_object_format"], "sha1");
+}
+
+#[test]
+fn a_ghost_job_that_is_cut_off_is_finished_after_the_next_start() {
+    const ISSUES: usize = 240;
+    let mut program = program!();
+    let root = program.root();
+    let project = Project::create(&root, "acme");
+    let bots: Vec<_> = (0..4).map(|_| project.token(&root, &["api", "write_repository"])).collect();
+    std::thread::scope(|scope| {
+        for (_, bot) in &bots {
+            let project = &project;
+            scope.spawn(move || {
+                for number in 0..ISSUES / 4 {
+                    let iid = bot.issue(project.id, &format!("issue {number}"));
+                    let body = json!({ "body": "a comment" });
+                    bot.post(&project.path(&format!("/issues/{iid}/notes")), body).expect(201);
+                }
+            });
+        }
+    });
+    let git = Git::default();
+    git.run(&["clone", "-q", &project.git_url(&bots[0].1), "work"]).works();
+    git.commit("work", "file", "by a bot");
+    git.run_in("work", &["push", "-q", "origin", "main"]).works();
+    for token in all(&root, &project.path("/access_tokens")) {
+        root.delete(&project.path(&format!("/access_tokens/{}", token["id"]))).expect(204);
+    }
+    let gone = |id: i64| root.try_send("GET", &format!("/api/v4/users/{id}"), &[], b"").is_ok_and(|answer| answer.status == 404);
+    let left = || bots.iter().filter(|(id, _)| !gone(*id)).count();
+    let (mut kills, mut interrupted) = (0, 0);
+    for _ in 0..6 {
+        sleep_up_to(25);
+        program.kill();
+        kills += 1;
+        program.restart();
+        interrupted += usize::from(left() > 0);
+        // Whatever the job has come to, the door is shut.
+        for (_, bot) in &bots {
+            bot.get("/user").expect(401);
+        }
+    }
+    eventually("a bot whose token was revoked is never deleted", 60, || left() == 0);
+    eprintln!("ghost jobs: {kills} kills, {interrupted} times with bots left to delete");
+
+    let ghost = |author: &Value| author["username"] == "ghost";
+    let issues = all(&root, &project.path("/issues?scope=all"));
+    assert_eq!(issues.len(), ISSUES);
+    assert!(issues.iter().all(|issue| ghost(&issue["author"])));
+    let notes = all(&root, &project.path(&format!("/issues/{}/notes", issues[0]["iid"])));
+    assert!(!notes.is_empty() && notes.iter().all(|note| ghost(&note["author"])));
+    let events = all(&root, &project.path("/events"));
+    assert!(events.iter().filter(|event| !event["target_type"].is_null()).all(|event| event["author_username"] == "ghost"));
+    assert!(events.iter().any(|event| event["author_username"] == "ghost" && !event["push_data"].is_null()));
+    assert_eq!(all(&root, &project.path("/access_tokens?state=inactive")), Vec::<Value>::new());
+    assert!(all(&root, &project.path("/members")).iter().all(|member| !member["username"].as_str().unwrap().starts_with("project_")));
+    // It was done once for each.
+    let audit = all(&root, "/audit_events");
+    for (id, _) in &bots {
+        let destroyed = audit.iter().filter(|entry| entry["entity_id"] == *id && entry.to_string().contains("user_destroyed"));
+        assert_eq!(destroyed.count(), 1);
+    }
+}
+
+#[test]
+fn a_push_larger_than_memory_allows_goes_through_in_a_little() {
+    const SIZE: usize = 256 << 20;
+    const BOUND_KIB: u64 = 64 << 10;
+    let program = program!();
+    let root = program.root();
+    let project = Project::create(&root, "acme");
+    let (_, bot) = project.token(&root, &["write_repository"]);
+    let git = Git::default();
+    let url = project.git_url(&bot);
+    git.run(&["clone", "-q", &url, "work"]).works();
+    git.commit_noise("work", "noise", SIZE);
+    let before = program.memory_kib("VmRSS");
+    git.run_in("work", &["push", "-q", "origin", "main"]).works();
+    let pushed = program.memory_kib("VmHWM");
+    git.run(&["clone", "-q", "--bare", &url, "clone"]).works();
+    let cloned = program.memory_kib("VmHWM");
+    eprintln!("memory: {before} KiB before, at most {pushed} KiB after a push and {cloned} KiB after a clone of {SIZE} bytes");
+    let tips = ["work", "clone"].map(|folder| git.run_in(folder, &["rev-parse", "main"]).works());
+    assert_eq!(tips[0], tips[1]);
+    assert!(pushed.max(cloned) - before <= BOUND_KIB, "it grew by {} KiB", pushed.max(cloned) - before);
+}
