@@ -76,6 +76,9 @@ struct RunArguments {
     /// Also keep the report under this folder, by its date.
     #[arg(long)]
     save: Option<PathBuf>,
+    /// Leave the work folder behind, to look into something.
+    #[arg(long)]
+    keep: bool,
     /// Tokens in the large table.
     #[arg(long, default_value_t = 1_000_000)]
     tokens: u32,

@@ -101,11 +101,14 @@ pub fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The work folder, removed when dropped.
-struct WorkFolder(PathBuf);
+/// The work folder, removed when dropped unless it is to be kept.
+struct WorkFolder(PathBuf, bool);
 
 impl Drop for WorkFolder {
     fn drop(&mut self) {
+        if self.1 {
+            return say(&format!("{} is kept", self.0.display()));
+        }
         if let Err(error) = fs::remove_dir_all(&self.0) {
             eprintln!("bench: {} could not be removed: {error}", self.0.display());
         }
@@ -119,7 +122,7 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<bool> {
     fs::create_dir_all(&arguments.out)?;
     let work = arguments.work.join(format!("work-{}", std::process::id()));
     fs::create_dir_all(&work)?;
-    let work = WorkFolder(fs::canonicalize(work)?);
+    let work = WorkFolder(fs::canonicalize(work)?, arguments.keep);
     let mut machine = Machine::look(&portcullis, &work.0);
     let date = jiff::Timestamp::from_microsecond(SystemClock.now())?.strftime("%Y-%m-%dT%H%MZ").to_string();
     say(&machine.line());

@@ -275,7 +275,8 @@ fn git_settings(settings: &Settings, data: &Path, hook_program: PathBuf) -> git:
     let mut git = git::Settings::new(data.join("repositories"), hook_program);
     git.git = settings.git_program.clone();
     git.max_processes = settings.git_processes;
-    git.max_per_repository = settings.git_processes.div_ceil(2).max(2);
+    // One busy repository leaves at least a quarter of the processes to the others.
+    git.max_per_repository = (settings.git_processes * 3 / 4).max(1);
     git.queue_length = settings.git_queue;
     git.queue_wait = Duration::from_secs(u64::from(settings.git_queue_seconds));
     git.max_push_bytes = settings.max_push_bytes;

@@ -152,15 +152,8 @@ pub async fn get_namespace(
     access: &Authorized<act::ListNamespaces>,
     reference: Option<IdOrPath>,
 ) -> Result<Namespace, Error> {
-    let found = authorize::<act::CreateProjectIn>(forge, access.viewer().clone(), reference.clone()).await?;
-    if let Ok(place) = found {
-        return Ok(place.namespace().clone());
-    }
-    let found = authorize::<act::ReadGroup>(forge, access.viewer().clone(), reference).await?;
-    match found {
-        Ok(place) if place.role().is_some() => Ok(place.namespace().clone()),
-        _ => Err(Error::NotFound("Namespace")),
-    }
+    let found = authorize::<act::ReadNamespace>(forge, access.viewer().clone(), reference).await?;
+    found.map(|place| place.namespace().clone()).map_err(|_| Error::NotFound("Namespace"))
 }
 
 /// Returns whether a path is taken. Who may create something there is told of hidden ones too, because their path cannot

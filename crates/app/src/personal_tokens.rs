@@ -19,7 +19,7 @@ use crate::credentials::{self, Created, Grant};
 use crate::error::FieldErrors;
 use crate::forge::Forge;
 use crate::last_use::PRECISION;
-use crate::tokens::{checked_description, own_entry, rotate_presented};
+use crate::tokens::{Fate, checked_description, record_fate, rotate_presented};
 
 /// What a personal token is asked for with.
 #[derive(Clone, Debug)]
@@ -217,7 +217,7 @@ pub async fn revoke_own(forge: &Forge, access: &Authorized<act::RevokeOwnToken>)
     let mut tx = forge.db().begin().await?;
     let token = access_tokens::find(&mut tx, identity.token).await?.ok_or(Error::Unauthorized)?;
     credentials::end(forge, &mut tx, &token, Some(identity.user)).await?;
-    audit::record(&mut tx, access.viewer(), own_entry(&token, identity, "revoked"), forge.now()).await?;
+    record_fate(&mut tx, access.viewer(), &token, Fate::Revoked, forge.now()).await?;
     tx.commit().await?;
     forge.jobs_wake().notify_waiters();
     Ok(())
@@ -240,8 +240,7 @@ pub async fn revoke(
         return Err(Error::NotFound("Token"));
     }
     credentials::end(forge, &mut tx, &token, Some(identity.user)).await?;
-    let entry = own_entry(&token, identity, "revoked").details(json!({ "token_id": token.id.0, "name": token.name }));
-    audit::record(&mut tx, access.viewer(), entry, forge.now()).await?;
+    record_fate(&mut tx, access.viewer(), &token, Fate::Revoked, forge.now()).await?;
     tx.commit().await?;
     forge.jobs_wake().notify_waiters();
     Ok(())
@@ -272,9 +271,7 @@ pub async fn rotate(
         return Err(Error::BadRequest("Not eligible to rotate tokens with permissions not held by the user".to_owned()));
     }
     let created = credentials::replace(forge, &mut tx, &old, expires_at, Some(identity.user)).await?;
-    let entry = own_entry(&created.token, identity, "rotated")
-        .details(json!({ "token_id": created.token.id.0, "previous_token_id": old.id.0, "name": old.name }));
-    audit::record(&mut tx, access.viewer(), entry, forge.now()).await?;
+    record_fate(&mut tx, access.viewer(), &created.token, Fate::Replaces(old.id), forge.now()).await?;
     tx.commit().await?;
     Ok(created)
 }

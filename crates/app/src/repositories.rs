@@ -3,6 +3,7 @@
 //! The door has authorized the request before it comes here. A push is asked about again at the moment its refs would
 //! change: whether the token is alive, the role still suffices, and what each ref is protected by.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
@@ -164,6 +165,15 @@ impl Judge {
         let forge = &self.forge;
         let refuse = |text: &str| Ok(Verdict::Refuse(vec![text.to_owned()]));
         let mut tx = forge.db().read().await?;
+        // What an earlier push did whose server died is recorded before this one hides it by moving the same refs.
+        let unsettled = pushes::unsettled_of(&mut tx, self.access.project()).await?;
+        if !unsettled.is_empty() {
+            drop(tx);
+            for push in unsettled {
+                settle_what_happened(forge, push, true).await?;
+            }
+            tx = forge.db().read().await?;
+        }
         let access = match self.access.again(forge, &mut tx).await {
             Ok(access) => access,
             Err(Error::Unauthorized) => return refuse(CREDENTIAL_DIED),
@@ -276,6 +286,29 @@ async fn refusal_of(
 
 /// How many refs of one push get an entry each in the activity feed.
 const MAX_EVENTS_OF_A_PUSH: usize = 50;
+
+/// Settles a push of which nobody has said yet what became of it, by what the repository says.
+///
+/// One that has wholly happened is settled at any time. Should its server live and record it at this very moment, one of
+/// the two finds its row and the other does not. Of any other push the refs may still be about to move.
+pub(crate) async fn settle_what_happened(forge: &Arc<Forge>, push: Push, may_still_move: bool) -> Result<(), Error> {
+    let proposed: Vec<RecordedUpdate> = serde_json::from_str(&push.updates).unwrap_or_default();
+    let refs = match forge.git().refs(push.project.0).await {
+        Ok(refs) => refs,
+        Err(portcullis_git::Error::NotFound) => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    let tips: HashMap<_, _> = refs.iter().map(|(name, tip)| (name.as_str(), tip.as_str())).collect();
+    let (happened, others): (Vec<_>, Vec<_>) =
+        proposed.into_iter().partition(|update| match tips.get(update.name.as_str()) {
+            Some(tip) => *tip == update.new,
+            None => update.deletes(),
+        });
+    if others.is_empty() || !may_still_move {
+        settle(forge, push.id, &happened).await?;
+    }
+    Ok(())
+}
 
 /// Records what an accepted push did, and takes away the row that says it is not recorded yet: one transaction, so that
 /// it happens exactly once.

@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 use portcullis_rules::access::{Act, Role, ScopeSet, act, on};
 use portcullis_rules::bot;
-use portcullis_rules::id::{ProjectId, TokenId, UserId};
+use portcullis_rules::id::{ProjectId, TokenId};
 use portcullis_rules::names::DisplayName;
 use portcullis_rules::token::CreationGate;
 use portcullis_store::access_tokens::{self, AccessToken, TokenFilter, TokensOf};
@@ -226,14 +226,19 @@ fn token_entry<'a, A: Act<On = on::Project>>(
     event: &'a str,
     token: &AccessToken,
 ) -> Entry<'a> {
-    Entry::project(access.project(), &access.place().full_path, event).target("AccessToken", token.id.0).details(json!({
+    let entry = Entry::project(access.project(), &access.place().full_path, event);
+    entry.target("AccessToken", token.id.0).details(token_details(token))
+}
+
+fn token_details(token: &AccessToken) -> serde_json::Value {
+    json!({
         "token_id": token.id.0,
         "name": token.name,
-        "bot_id": token.user.0,
+        "user_id": token.user.0,
         "scopes": token.scopes.names().collect::<Vec<_>>(),
         "access_level": token.role.map(Role::level),
         "expires_at": token.lifetime.expires_at.map(|at| portcullis_rules::token::date_at(at).to_string()),
-    }))
+    })
 }
 
 /// Adds an audit entry about something that was refused. Failing to do so must not hide the refusal itself.
@@ -328,8 +333,7 @@ pub async fn rotate(
     }
     let created = credentials::replace(forge, &mut tx, &old, expires_at, Some(by)).await?;
     users::set_external(&mut tx, old.user, access.viewer().is_external(), forge.now()).await?;
-    let entry = token_entry(&access, "project_access_token_rotated", &created.token);
-    audit::record(&mut tx, access.viewer(), entry, forge.now()).await?;
+    record_fate(&mut tx, access.viewer(), &created.token, Fate::Replaces(old.id), forge.now()).await?;
     tx.commit().await?;
     Ok(created)
 }
@@ -367,38 +371,64 @@ pub(crate) async fn rotate_presented(
         return Err(Error::Unauthorized);
     }
     let created = credentials::replace(forge, &mut tx, &old, expires_at, Some(identity.user)).await?;
-    audit::record(&mut tx, viewer, own_entry(&created.token, identity, "rotated"), forge.now()).await?;
+    record_fate(&mut tx, viewer, &created.token, Fate::Replaces(old.id), forge.now()).await?;
     tx.commit().await?;
     Ok(created)
 }
 
-pub(crate) fn own_entry<'a>(token: &AccessToken, identity: &'a Identity, verb: &str) -> Entry<'a> {
-    let (project, event) = match (token.project, verb) {
-        (Some(project), "rotated") => (Some(project), "project_access_token_rotated"),
-        (Some(project), _) => (Some(project), "project_access_token_deleted"),
-        (None, "rotated") => (None, "personal_access_token_rotated"),
-        (None, _) => (None, "personal_access_token_revoked"),
+/// What became of a token, for the audit log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fate {
+    /// It was revoked.
+    Revoked,
+    /// It was made in place of an earlier one.
+    Replaces(TokenId),
+    /// Its secret turned up after its death, and so many of its descendants were revoked.
+    Reused(u32),
+}
+
+/// Adds an audit entry about a token of any kind: about its project, or about the person it belongs to.
+pub(crate) async fn record_fate(
+    tx: &mut Tx,
+    viewer: &Viewer,
+    token: &AccessToken,
+    fate: Fate,
+    now: i64,
+) -> Result<(), Error> {
+    let event = match (token.project, fate) {
+        (_, Fate::Reused(_)) => "access_token_reuse_detected",
+        (Some(_), Fate::Revoked) => "project_access_token_deleted",
+        (Some(_), Fate::Replaces(_)) => "project_access_token_rotated",
+        (None, Fate::Revoked) => "personal_access_token_revoked",
+        (None, Fate::Replaces(_)) => "personal_access_token_rotated",
     };
-    let entry = match project {
-        Some(project) => Entry { entity_path: None, ..Entry::project(project, "", event) },
-        None => Entry::user(identity.user, &identity.username, event),
+    let path = match token.project {
+        Some(project) => projects::find(tx, project).await?.map(|project| project.full_path),
+        None => users::find(tx, token.user).await?.map(|user| user.username),
     };
-    entry.target("AccessToken", token.id.0).details(json!({ "token_id": token.id.0, "name": token.name, "by": "itself" }))
+    let entry = match token.project {
+        Some(project) => Entry::project(project, "", event),
+        None => Entry::user(token.user, "", event),
+    };
+    let mut details = token_details(token);
+    match fate {
+        Fate::Revoked => {}
+        Fate::Replaces(previous) => details["previous_token_id"] = json!(previous.0),
+        Fate::Reused(descendants) => details["revoked_descendants"] = json!(descendants),
+    }
+    let entry = Entry { entity_path: path.as_deref(), ..entry };
+    audit::record(tx, viewer, entry.target("AccessToken", token.id.0).details(details), now).await
 }
 
 /// Ends the family of a revoked token whose secret was presented to rotate: it has leaked.
 pub(crate) async fn end_family(forge: &Forge, token: TokenId, origin: &Origin) -> Result<(), Error> {
     let mut tx = forge.db().begin().await?;
     let ended = credentials::end_descendants(forge, &mut tx, token).await?;
-    if ended > 0 {
+    if ended > 0
+        && let Some(record) = access_tokens::find(&mut tx, token).await?
+    {
         let viewer = Viewer::anonymous(origin.clone());
-        let record = access_tokens::find(&mut tx, token).await?;
-        let entry = match record.and_then(|record| record.project) {
-            Some(project) => Entry { entity_path: None, ..Entry::project(project, "", "access_token_reuse_detected") },
-            None => Entry { entity: "Instance", entity_id: None, entity_path: None, ..Entry::user(UserId(0), "", "access_token_reuse_detected") },
-        };
-        let entry = entry.target("AccessToken", token.0).details(json!({ "token_id": token.0, "revoked_descendants": ended }));
-        audit::record(&mut tx, &viewer, entry, forge.now()).await?;
+        record_fate(&mut tx, &viewer, &record, Fate::Reused(ended), forge.now()).await?;
         tracing::warn!(token.id = token.0, ended, "a revoked token was presented for rotation; its family was revoked");
     }
     tx.commit().await?;

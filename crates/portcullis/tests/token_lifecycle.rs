@@ -501,10 +501,56 @@ fn every_way_to_end_a_token_ends_its_bot() {
         forge.root().get(&format!("/users/{}", bot.user_id)).expect(404);
     }
     let log = forge.root().get(&project.path("/audit_events?per_page=4")).json();
-    assert!(
-        log.as_array().unwrap().iter().all(|event| event["event_name"] == "project_access_token_deleted"),
-        "{log}"
-    );
+    for (event, bot) in log.as_array().unwrap().iter().rev().zip(&bots) {
+        assert_eq!(event["event_name"], "project_access_token_deleted");
+        let details = &event["details"];
+        assert_eq!((&details["token_id"], &details["user_id"]), (&json!(bot.token_id), &json!(bot.user_id)));
+        assert_eq!(details["entity_path"], project.full_path);
+    }
+}
+
+/// Rotations and revocations stand in the log of whom the token belongs to, whoever did it.
+#[test]
+fn the_audit_log_tells_whose_token_was_replaced_or_revoked_and_by_whom() {
+    let forge = forge!();
+    let project = forge.project("private");
+    let bot = project.token(&["api"], 40);
+    let by_itself = bot.post("/personal_access_tokens/self/rotate", json!({})).expect(200).json();
+    let by_person = rotate(forge.root(), &project, &by_itself["id"], json!({})).expect(200).json();
+    let log = forge.root().get(&project.path("/audit_events?per_page=2")).json();
+    for (event, new, old, author) in [
+        (&log[1], &by_itself["id"], &json!(bot.token_id), bot.user_id),
+        (
+            &log[0],
+            &by_person["id"],
+            &by_itself["id"],
+            forge.root().get("/user").json()["id"].as_i64().unwrap(),
+        ),
+    ] {
+        assert_eq!(
+            (&event["event_name"], &event["author_id"]),
+            (&json!("project_access_token_rotated"), &json!(author))
+        );
+        let details = &event["details"];
+        assert_eq!((&details["token_id"], &details["previous_token_id"]), (new, old));
+        assert_eq!(details["entity_path"], project.full_path);
+    }
+
+    let alice = forge.person("alice");
+    let own = alice.get("/personal_access_tokens/self").json()["id"].clone();
+    let new =
+        forge.root().post(&format!("/personal_access_tokens/{own}/rotate"), json!({})).expect(200).json();
+    forge.root().delete(&format!("/personal_access_tokens/{}", new["id"])).expect(204);
+    let log = forge.root().get(&format!("/audit_events?entity_type=User&entity_id={}", alice.id)).json();
+    for (event, name) in
+        [(&log[0], "personal_access_token_revoked"), (&log[1], "personal_access_token_rotated")]
+    {
+        assert_eq!((&event["event_name"], &event["details"]["entity_path"]), (&json!(name), &json!("alice")));
+        assert_eq!(
+            (&event["details"]["author_name"], &event["details"]["token_id"]),
+            (&json!("Administrator"), &new["id"])
+        );
+    }
 }
 
 #[test]

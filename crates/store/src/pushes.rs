@@ -28,6 +28,7 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6) RETURNING id";
     TAKE = "DELETE FROM pushes WHERE id = $1 RETURNING id, project_id, user_id, token_id, address, updates, created_at";
     AFTER = "SELECT id, project_id, user_id, token_id, address, updates, created_at FROM pushes WHERE id > $1 ORDER BY id LIMIT 100";
+    OF_PROJECT = "SELECT id, project_id, user_id, token_id, address, updates, created_at FROM pushes WHERE project_id = $1 ORDER BY id";
 }
 
 fn read(row: &Row<'_>) -> Result<Push, Error> {
@@ -81,4 +82,12 @@ pub async fn take(tx: &mut Tx, id: i64) -> Result<Option<Push>, Error> {
 /// The database's.
 pub async fn unsettled_after(tx: &mut Tx, id: i64) -> Result<Vec<Push>, Error> {
     tx.all(&AFTER, &[V::from(id)], read).await
+}
+
+/// Returns the pushes to a project that are not recorded yet, in the order in which they were accepted.
+///
+/// # Errors
+/// The database's.
+pub async fn unsettled_of(tx: &mut Tx, project: ProjectId) -> Result<Vec<Push>, Error> {
+    tx.all(&OF_PROJECT, &[V::from(project.0)], read).await
 }

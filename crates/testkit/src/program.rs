@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -32,7 +33,7 @@ impl Program {
         let database = runtime.block_on(own_database());
         let folder = tempfile::tempdir().expect("a temporary folder");
         let binary = PathBuf::from(binary);
-        let (child, url) = serve(&binary, folder.path(), database.as_ref(), "127.0.0.1:0");
+        let (child, url) = serve(&binary, folder.path(), database.as_ref(), &free_address());
         Program { binary, child, url, database, runtime, folder }
     }
 
@@ -106,6 +107,19 @@ impl Drop for Program {
         let _ = self.child.wait();
         if let Some(database) = &self.database {
             self.runtime.block_on(database.remove());
+        }
+    }
+}
+
+/// Returns an address that nobody listens at, below the ports that the system gives to clients: while the server is
+/// away between two lives, no client may be given its port.
+fn free_address() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id().wrapping_mul(31).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let address = format!("127.0.0.1:{}", 12_000 + number % 20_000);
+        if std::net::TcpListener::bind(&address).is_ok() {
+            return address;
         }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::Error;
 use crate::forge::Forge;
-use crate::repositories::{self, RecordedUpdate};
+use crate::repositories;
 
 /// Commits of one push are counted up to this many.
 const MAX_COUNTED_COMMITS: u32 = 10_000;
@@ -46,9 +46,6 @@ pub(super) async fn describe(forge: &Arc<Forge>, project: ProjectId, event: Even
 const LEFT_BEHIND_AFTER: i64 = 5 * 60 * MICROSECONDS;
 
 /// Settles pushes whose server died between accepting and recording: what the repository says has happened, happened.
-///
-/// A push that has wholly happened is settled however young it is. Should its server live and record it at this very
-/// moment, one of the two finds its row and the other does not. Of any other push the refs may still be about to move.
 pub(super) async fn settle(forge: &Arc<Forge>) -> Result<(), Error> {
     let mut after = 0;
     loop {
@@ -58,21 +55,8 @@ pub(super) async fn settle(forge: &Arc<Forge>) -> Result<(), Error> {
         let Some(last) = pushes.last() else { return Ok(()) };
         after = last.id;
         for push in pushes {
-            let proposed: Vec<RecordedUpdate> = serde_json::from_str(&push.updates).unwrap_or_default();
-            let refs = match forge.git().refs(push.project.0).await {
-                Ok(refs) => refs,
-                Err(portcullis_git::Error::NotFound) => Vec::new(),
-                Err(error) => return Err(error.into()),
-            };
-            let now_at = |name: &str| refs.iter().find(|known| known.0.as_str() == name).map(|known| known.1.as_str());
-            let (happened, others): (Vec<_>, Vec<_>) =
-                proposed.into_iter().partition(|update| match now_at(&update.name) {
-                    Some(tip) => tip == update.new,
-                    None => update.deletes(),
-                });
-            if others.is_empty() || push.created_at <= forge.now() - LEFT_BEHIND_AFTER {
-                repositories::settle(forge, push.id, &happened).await?;
-            }
+            let may_still_move = push.created_at > forge.now() - LEFT_BEHIND_AFTER;
+            repositories::settle_what_happened(forge, push, may_still_move).await?;
         }
     }
 }

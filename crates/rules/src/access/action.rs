@@ -126,6 +126,8 @@ actions! {
     DeleteGroup on Group;
     /// Create a group inside this one.
     CreateSubgroup on Group;
+    /// Read a namespace that one may use: one's own, or a group that one is a member of.
+    ReadNamespace on Namespace;
     /// Create a project inside this namespace.
     CreateProjectIn on Namespace;
     /// Read who is a member of a group.

@@ -162,6 +162,7 @@ pub static RULES: &[Rule] = &[
     row(A::UpdateGroup, WRITE, OWNER).never_for_bots(),
     row(A::DeleteGroup, WRITE, OWNER).never_for_bots(),
     row(A::CreateSubgroup, WRITE, MAINTAINER).never_for_bots(),
+    row(A::ReadNamespace, READ, GUEST).never_for_bots(),
     row(A::CreateProjectIn, WRITE, MAINTAINER).never_for_bots(),
     row(A::ReadGroupMembers, READ, GUEST).open_to(SignedIn),
     row(A::AdministerGroupMembers, WRITE, OWNER).never_for_bots(),

@@ -175,18 +175,20 @@ pub async fn create(
     Ok(never_kept(created(with_secret(&made, state.forge.now()))))
 }
 
-/// Revokes a token.
+/// Revokes a token. The body of somebody who may not is never read.
 pub async fn revoke(
     access: Attempt<act::RevokeAccessToken>,
     State(state): State<AppState>,
     parts: PathParts,
-    _params: Params,
+    request: Request,
 ) -> ApiResult {
     let id = token_id(&parts)?;
-    match access {
-        Attempt::Allowed(access) => tokens::revoke(&state.forge, &access, id).await?,
+    let access = match access {
+        Attempt::Allowed(access) => access,
         Attempt::Refused(access) => match tokens::refuse_revocation(&state.forge, &access, id).await? {},
-    }
+    };
+    Params::from_request(request, &state).await?;
+    tokens::revoke(&state.forge, &access, id).await?;
     Ok(no_content())
 }
 
