@@ -111,9 +111,9 @@ impl Forge {
             first_start: false,
         };
         let mut tx = forge.db.read().await?;
-        let users = users::count(&mut tx).await?;
+        let first_start = !users::any(&mut tx).await?;
         drop(tx);
-        if users == 0 {
+        if first_start {
             forge.make_root(&data).await?;
             forge.first_start = true;
         }

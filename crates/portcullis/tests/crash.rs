@@ -113,7 +113,9 @@ fn expect_whole_repositories(program: &Program) {
     for repository in repositories(program) {
         let folder = format!("--git-dir={}", repository.display());
         let said = git.run(&["-c", "safe.directory=*", &folder, "fsck", "--full", "--strict", "--no-dangling"]).works();
-        assert_eq!(said, "", "{folder}");
+        // What was never begun has no branch yet, which Git notices and which is no damage.
+        let damage: Vec<_> = said.lines().filter(|line| !line.starts_with("notice: ")).collect();
+        assert!(damage.is_empty(), "{folder}: {said}");
         let stale = std::fs::read_dir(repository.join("objects")).unwrap().flatten();
         let stale = stale.filter(|entry| entry.file_name().to_string_lossy().starts_with("tmp_objdir"));
         // A quarantine is left only where Git itself was killed; it is no part of the repository and is swept by age.

@@ -1,5 +1,7 @@
 //! How a project access token's bot user is named.
 
+use std::collections::HashSet;
+
 use crate::id::ProjectId;
 
 /// Returns the username of the bot with this number: `project_7_bot`, then `project_7_bot1`, `project_7_bot2`, …
@@ -12,9 +14,10 @@ pub fn username(project: ProjectId, number: u32) -> String {
 
 /// Returns the first username of this form that is not in `taken`: the lowest free number.
 pub fn first_free_username(project: ProjectId, taken: &[String]) -> String {
+    let taken: HashSet<&str> = taken.iter().map(String::as_str).collect();
     (0..=u32::MAX)
         .map(|number| username(project, number))
-        .find(|candidate| !taken.contains(candidate))
+        .find(|candidate| !taken.contains(candidate.as_str()))
         .unwrap_or_else(|| username(project, u32::MAX))
 }
 

@@ -107,7 +107,7 @@ statements! {
     GHOST = "SELECT id FROM users WHERE kind = 'ghost' ORDER BY id LIMIT 1";
     PASSWORD_HASH = "SELECT password_hash FROM users WHERE id = $1";
     SET_PASSWORD_HASH = "UPDATE users SET password_hash = $2, updated_at = $3 WHERE id = $1 AND kind = 'person'";
-    BOT_USERNAMES = "SELECT username FROM users WHERE username LIKE $1 ESCAPE '!'";
+    BOT_USERNAMES = "SELECT username FROM users WHERE bot_project_id = $1";
     BOTS_OF_PROJECT = "SELECT id FROM users WHERE bot_project_id = $1 ORDER BY id";
     BLOCK = "UPDATE users SET blocked_at = COALESCE(blocked_at, $2), updated_at = $2 WHERE id = $1";
     UNBLOCK = "UPDATE users SET blocked_at = NULL, updated_at = $2 WHERE id = $1 AND deletion_requested_at IS NULL";
@@ -117,6 +117,7 @@ statements! {
     SET_EXTERNAL = "UPDATE users SET external_since = $2 WHERE id = $1";
     SEATS = "SELECT COUNT(*) FROM users WHERE kind = 'person' AND blocked_at IS NULL";
     COUNT = "SELECT COUNT(*) FROM users WHERE kind <> 'ghost'";
+    ANY = "SELECT id FROM users WHERE kind <> 'ghost' ORDER BY id LIMIT 1";
     OTHER_ADMINISTRATORS = "SELECT COUNT(*) FROM users WHERE administrator_since IS NOT NULL AND blocked_at IS NULL AND id <> $1";
     LOCK = "UPDATE users SET updated_at = updated_at WHERE id = $1";
     WITHOUT_LIVING_TOKEN = "SELECT u.id FROM users u WHERE u.kind = 'project_bot' AND u.deletion_requested_at IS NULL \
@@ -222,8 +223,7 @@ pub async fn set_password_hash(tx: &mut Tx, id: UserId, hash: &str, now: i64) ->
 /// # Errors
 /// The database's.
 pub async fn bot_usernames(tx: &mut Tx, project: ProjectId) -> Result<Vec<String>, Error> {
-    let pattern = format!("project!_{project}!_bot%");
-    tx.all(&BOT_USERNAMES, &[V::from(&pattern)], |row| row.get(0)).await
+    tx.all(&BOT_USERNAMES, &[V::from(project.0)], |row| row.get(0)).await
 }
 
 /// Returns the bots of a project.
@@ -309,6 +309,14 @@ pub async fn seats(tx: &mut Tx) -> Result<i64, Error> {
 /// The database's.
 pub async fn count(tx: &mut Tx) -> Result<i64, Error> {
     Ok(tx.one(&COUNT, &[], |row| row.get(0)).await?.unwrap_or(0))
+}
+
+/// Returns whether there is any user besides the Ghost User, without counting them.
+///
+/// # Errors
+/// The database's.
+pub async fn any(tx: &mut Tx) -> Result<bool, Error> {
+    Ok(tx.one(&ANY, &[], |row| row.get::<i64>(0)).await?.is_some())
 }
 
 /// Returns how many administrators there are apart from this one.

@@ -15,77 +15,9 @@ use portcullis_store::db::{
     Db, Engine, Error, ForeignKey, Query, Row, Statement, Target, Tx, V, prepare_check,
 };
 use portcullis_store::migrate::{self, Migrated, Migration};
-use tempfile::TempDir;
 
-/// A database of its own for one test.
-struct Place {
-    db: Db,
-    target: Target,
-    _folder: Option<TempDir>,
-    server: Option<(String, String)>,
-}
-
-impl Place {
-    async fn sqlite() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let target = Target::Sqlite(folder.path().join("forge.db"));
-        Self { db: Db::open(&target).await.unwrap(), target, _folder: Some(folder), server: None }
-    }
-
-    async fn postgres() -> Option<Self> {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let Ok(server) = std::env::var("PORTCULLIS_TEST_POSTGRES") else {
-            println!("skipped: PORTCULLIS_TEST_POSTGRES is not set");
-            return None;
-        };
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("portcullis_adapter_{}_{number}", std::process::id());
-        on_server(&server, &format!("CREATE DATABASE {name}")).await;
-        let (address, query) = server.split_once('?').unwrap_or((&server, ""));
-        let (authority, _) = address.rsplit_once('/').unwrap();
-        let target = Target::Postgres(format!("{authority}/{name}?{query}"));
-        let db = Db::open(&target).await.unwrap();
-        Some(Self { db, target, _folder: None, server: Some((server, name)) })
-    }
-
-    async fn remove(self) {
-        if let Some((server, name)) = self.server {
-            drop(self.db);
-            on_server(&server, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
-        }
-    }
-}
-
-async fn on_server(url: &str, sql: &str) {
-    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
-    let task = tokio::spawn(connection);
-    client.batch_execute(sql).await.unwrap();
-    task.abort();
-}
-
-/// Makes two tests of each claim: `name::sqlite` and `name::postgres`.
-macro_rules! on_both_engines {
-    ($($claim:ident,)*) => {
-        $(mod $claim {
-            use super::Place;
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn sqlite() {
-                let place = Place::sqlite().await;
-                super::$claim(&place).await;
-                place.remove().await;
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn postgres() {
-                if let Some(place) = Place::postgres().await {
-                    super::$claim(&place).await;
-                    place.remove().await;
-                }
-            }
-        })*
-    };
-}
+mod engines;
+use engines::{Place, on_both_engines, on_server};
 
 on_both_engines! {
     values_make_the_round_trip,

@@ -150,7 +150,10 @@ fn serve(binary: &Path, folder: &Path, database: Option<&OwnDatabase>, address: 
                     break url.to_owned();
                 }
             }
-            _ => panic!("the server does not start: {}", std::fs::read_to_string(folder.join("log")).unwrap_or_default()),
+            _ => {
+                let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
+                panic!("the server does not start: {}", log.lines().last().unwrap_or_default());
+            }
         }
         assert!(begun.elapsed() < PATIENCE, "the server does not start");
     };

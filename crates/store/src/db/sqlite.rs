@@ -382,7 +382,7 @@ fn connect(path: &Path, role: Role, patient: &Arc<AtomicBool>) -> Result<Connect
         // cost.
         Role::Reader => {
             "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; \
-             PRAGMA cache_size = -1024; PRAGMA mmap_size = 67108864;"
+             PRAGMA cache_size = -1024; PRAGMA mmap_size = 1073741824;"
         }
     })?;
     Ok(connection)

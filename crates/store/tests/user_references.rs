@@ -1,0 +1,184 @@
+//! No record can be forgotten when a user is deleted: every column that refers to users is either moved to the Ghost User
+//! or deleted with the user on purpose, in the schema of both engines.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test, with functions that serve the tests")]
+
+use std::collections::BTreeSet;
+
+use portcullis_rules::access::{FeatureAccess, Role, ScopeSet, Visibility};
+use portcullis_rules::id::UserId;
+use portcullis_rules::secret::TokenDigest;
+use portcullis_store::access_tokens::{self, NewAccessToken};
+use portcullis_store::audit_events::{self, AuditEntity, NewAuditEvent};
+use portcullis_store::db::Tx;
+use portcullis_store::events::{self, NewEvent};
+use portcullis_store::issues::{self, NewIssue, Sight};
+use portcullis_store::members::{self, Place as MemberOf};
+use portcullis_store::namespaces::{self, NewNamespace};
+use portcullis_store::notes::{self, NewNote};
+use portcullis_store::projects::{self, NewProject};
+use portcullis_store::user_references::{DELETED_WITH_USER, MOVED_TO_GHOST, move_to_ghost};
+use portcullis_store::users::{self, NewUser, UserKind};
+use portcullis_store::{migrate, pushes};
+
+mod engines;
+use engines::{Place, on_both_engines};
+
+const NOW: i64 = 1_772_452_800_000_000;
+
+on_both_engines! {
+    every_reference_to_a_user_is_moved_or_deleted_on_purpose,
+    a_user_whose_records_were_moved_can_be_deleted,
+}
+
+async fn every_reference_to_a_user_is_moved_or_deleted_on_purpose(place: &Place) {
+    migrate::migrate(&place.db, NOW).await.unwrap();
+    let mut found = Vec::new();
+    let keys = place.db.foreign_keys_to("users").await.unwrap();
+    assert!(keys.len() > 10, "only {keys:?} refer to users");
+    for key in &keys {
+        let column = (key.table.as_str(), key.column.as_str());
+        let moved = MOVED_TO_GHOST.contains(&column);
+        let deleted = DELETED_WITH_USER.iter().any(|(table, name, _)| (*table, *name) == column);
+        match (moved, deleted, key.on_delete.as_str()) {
+            (true, false, "NO ACTION" | "RESTRICT") | (false, true, "CASCADE") => {}
+            (true, false, other) => found.push(format!("{column:?} is moved to the Ghost User, but the schema says {other}")),
+            (false, true, other) => found.push(format!("{column:?} is deleted with the user, but the schema says {other}")),
+            (true, true, _) => found.push(format!("{column:?} stands in both lists")),
+            (false, false, _) => found.push(format!("{column:?} is forgotten")),
+        }
+    }
+    let in_schema: BTreeSet<_> = keys.iter().map(|key| (key.table.as_str(), key.column.as_str())).collect();
+    let listed = MOVED_TO_GHOST.iter().copied().chain(DELETED_WITH_USER.iter().map(|(table, column, _)| (*table, *column)));
+    found.extend(listed.filter(|column| !in_schema.contains(column)).map(|column| format!("{column:?} refers to no user")));
+    assert!(
+        found.is_empty(),
+        "\n{}\n\nWhy: a record that is neither moved nor deleted keeps its user from being deleted, or is lost unseen.\n\
+         Instead: name the column in MOVED_TO_GHOST, or give it ON DELETE CASCADE and name it in DELETED_WITH_USER with the \
+         reason (crates/store/src/user_references.rs).\n",
+        found.join("\n")
+    );
+    assert!(DELETED_WITH_USER.iter().all(|(_, _, reason)| reason.len() > 20), "a deletion needs a reason");
+}
+
+async fn add_user(tx: &mut Tx, username: &str, kind: UserKind, created_by: Option<UserId>) -> UserId {
+    let email = format!("{username}@example.com");
+    let new = NewUser {
+        username,
+        name: username,
+        email: &email,
+        kind,
+        password_hash: None,
+        administrator: false,
+        external: false,
+        bot_project: None,
+        created_by,
+    };
+    users::insert(tx, &new, NOW).await.unwrap()
+}
+
+/// Leaves a trace of `user` in every column that refers to users.
+async fn leave_traces(tx: &mut Tx, user: UserId) {
+    let other = add_user(tx, "other", UserKind::Person, Some(user)).await;
+    let namespace = |owner, path| NewNamespace {
+        owner,
+        parent: None,
+        name: path,
+        path,
+        full_path: path,
+        description: "",
+        visibility: Visibility::Public,
+    };
+    namespaces::insert(tx, &namespace(Some(user), "own"), NOW).await.unwrap();
+    let group = namespaces::insert(tx, &namespace(None, "group"), NOW).await.unwrap();
+    let project = NewProject {
+        namespace: group,
+        creator: user,
+        name: "app",
+        path: "app",
+        full_path: "group/app",
+        description: "",
+        visibility: Visibility::Private,
+        default_branch: "main",
+        object_format: "sha1",
+        repository_access: FeatureAccess::Enabled,
+        issues_access: FeatureAccess::Enabled,
+    };
+    let project = projects::insert(tx, &project, NOW).await.unwrap();
+    for (member, by) in [(user, other), (other, user)] {
+        members::insert(tx, MemberOf::Project(project), member, Role::Guest, None, Some(by), NOW).await.unwrap();
+    }
+    let token = NewAccessToken {
+        user,
+        project: None,
+        digest: TokenDigest([7; 32]),
+        name: "token",
+        description: None,
+        scopes: ScopeSet::API,
+        expires_at: None,
+        previous: None,
+        created_by: Some(user),
+    };
+    access_tokens::insert(tx, &token, NOW).await.unwrap();
+    let issue = NewIssue {
+        project,
+        iid: 1,
+        author: user,
+        title: "title",
+        description: None,
+        confidential: false,
+        due_date: None,
+        created_at: NOW,
+    };
+    let issue = issues::insert(tx, &issue, NOW).await.unwrap();
+    issues::set_assignees(tx, issue, &[user]).await.unwrap();
+    issues::set_closed(tx, project, issue, Some((user, NOW))).await.unwrap();
+    let edited = issues::find(tx, project, 1, Sight::Everything).await.unwrap().unwrap();
+    issues::update(tx, &edited, Some(user), NOW).await.unwrap();
+    let note = NewNote { project, issue, author: user, body: "text", system: false, internal: false };
+    let note = notes::insert(tx, &note, NOW).await.unwrap();
+    notes::update(tx, project, note, "text", "{}", user, NOW).await.unwrap();
+    let event = NewEvent {
+        project,
+        author: user,
+        token: None,
+        action: "joined",
+        target_type: None,
+        target_id: None,
+        target_iid: None,
+        target_title: None,
+        details: None,
+    };
+    events::insert(tx, &event, NOW).await.unwrap();
+    let audit = NewAuditEvent {
+        author: Some(user),
+        author_name: "user",
+        token: None,
+        address: None,
+        entity: AuditEntity { kind: "Project", id: Some(project.0), path: None },
+        event_name: "something",
+        target_type: "Project",
+        target_id: None,
+        details: "{}",
+    };
+    audit_events::insert(tx, &audit, NOW).await.unwrap();
+    pushes::insert(tx, project, user, None, None, "[]", NOW).await.unwrap();
+}
+
+async fn a_user_whose_records_were_moved_can_be_deleted(place: &Place) {
+    migrate::migrate(&place.db, NOW).await.unwrap();
+    let mut tx = place.db.begin().await.unwrap();
+    let ghost = add_user(&mut tx, "ghost", UserKind::Ghost, None).await;
+    let user = add_user(&mut tx, "user", UserKind::Person, None).await;
+    leave_traces(&mut tx, user).await;
+    users::request_deletion(&mut tx, user, NOW).await.unwrap();
+    for column in MOVED_TO_GHOST {
+        let moved = move_to_ghost(&mut tx, *column, user, ghost, 100).await.unwrap();
+        assert!(moved > 0, "{column:?}: leave a trace there too, so that moving it is tested");
+        assert_eq!(move_to_ghost(&mut tx, *column, user, ghost, 100).await.unwrap(), 0, "{column:?}");
+    }
+    assert!(users::delete(&mut tx, user).await.unwrap());
+    assert!(users::find(&mut tx, user).await.unwrap().is_none());
+    assert!(namespaces::find_own(&mut tx, user).await.unwrap().is_none());
+    tx.commit().await.unwrap();
+}
