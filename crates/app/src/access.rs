@@ -539,7 +539,8 @@ where
     pub(crate) async fn again(&self, forge: &Forge, tx: &mut Tx) -> Result<Authorized<A>, Error> {
         let mut viewer = self.viewer.clone();
         if let Some(identity) = &self.viewer.identity {
-            let holder = access_tokens::find_holder_by_id(tx, identity.token).await?.ok_or(Error::Unauthorized)?;
+            let holder =
+                access_tokens::find_holder_by_id(tx, identity.token).await?.ok_or(Error::Unauthorized)?;
             still_valid(forge, &holder).map_err(|_| Error::Unauthorized)?;
             if identity.impersonator.is_none() {
                 viewer = Viewer::known(holder, self.viewer.origin.clone());

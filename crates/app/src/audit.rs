@@ -2,7 +2,9 @@
 
 use portcullis_rules::access::act;
 use portcullis_rules::id::{AuditEventId, ProjectId, TokenId, UserId};
-use portcullis_store::audit_events::{self, AuditEntity, AuditEvent, AuditEventFilter, AuditEventsOf, NewAuditEvent};
+use portcullis_store::audit_events::{
+    self, AuditEntity, AuditEvent, AuditEventFilter, AuditEventsOf, NewAuditEvent,
+};
 use portcullis_store::db::Tx;
 use portcullis_store::select::{Listing, Window};
 use serde_json::{Value, json};

@@ -62,7 +62,9 @@ pub async fn get(
     name: &str,
 ) -> Result<ProtectedBranch, Error> {
     let mut tx = forge.db().read().await?;
-    protected_branches::find(&mut tx, access.project(), name).await?.ok_or(Error::NotFound("Protected Branch"))
+    protected_branches::find(&mut tx, access.project(), name)
+        .await?
+        .ok_or(Error::NotFound("Protected Branch"))
 }
 
 fn checked_name(name: &str) -> Result<(), Error> {
@@ -100,12 +102,20 @@ pub async fn protect(
     let id = protected_branches::insert(&mut tx, access.project(), &new.name, push, merge, force, now)
         .await
         .map_err(|error| match error {
-            db::Error::Unique { .. } => Error::Conflict(format!("Protected branch '{}' already exists", new.name)),
+            db::Error::Unique { .. } => {
+                Error::Conflict(format!("Protected branch '{}' already exists", new.name))
+            }
             other => other.into(),
         })?;
     let branch = ProtectedBranch { id, name: new.name, push, merge, allow_force_push: force };
     let entry = Entry::project(access.project(), &access.place().full_path, "protected_branch_created");
-    audit::record(&mut tx, access.viewer(), entry.target("ProtectedBranch", id.0).details(details(&branch)), now).await?;
+    audit::record(
+        &mut tx,
+        access.viewer(),
+        entry.target("ProtectedBranch", id.0).details(details(&branch)),
+        now,
+    )
+    .await?;
     tx.commit().await?;
     Ok(branch)
 }

@@ -98,7 +98,12 @@ pub(crate) async fn replace(
 }
 
 /// Ends a token. When it was its bot's last living one, the bot ends with it.
-pub(crate) async fn end(forge: &Forge, tx: &mut Tx, token: &AccessToken, by: Option<UserId>) -> Result<(), Error> {
+pub(crate) async fn end(
+    forge: &Forge,
+    tx: &mut Tx,
+    token: &AccessToken,
+    by: Option<UserId>,
+) -> Result<(), Error> {
     let now = forge.now();
     users::lock(tx, token.user).await?;
     access_tokens::revoke(tx, token.id, now).await?;
@@ -112,7 +117,12 @@ pub(crate) async fn end(forge: &Forge, tx: &mut Tx, token: &AccessToken, by: Opt
 ///
 /// All of it is in the caller's transaction: once that is committed no door opens any more, and the job that finishes
 /// the work is recorded.
-pub(crate) async fn end_bot(forge: &Forge, tx: &mut Tx, bot: UserId, by: Option<UserId>) -> Result<(), Error> {
+pub(crate) async fn end_bot(
+    forge: &Forge,
+    tx: &mut Tx,
+    bot: UserId,
+    by: Option<UserId>,
+) -> Result<(), Error> {
     let now = forge.now();
     access_tokens::revoke_all_of(tx, bot, now).await?;
     members::delete_all_of(tx, bot).await?;

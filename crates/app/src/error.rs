@@ -62,7 +62,9 @@ impl From<portcullis_git::Error> for Error {
     fn from(error: portcullis_git::Error) -> Error {
         match error {
             portcullis_git::Error::NotFound => Error::NotFound("Repository"),
-            portcullis_git::Error::Overloaded { retry_after } => Error::Overloaded(retry_after.as_secs().max(1)),
+            portcullis_git::Error::Overloaded { retry_after } => {
+                Error::Overloaded(retry_after.as_secs().max(1))
+            }
             portcullis_git::Error::BadRequest(text) => Error::BadRequest(text),
             portcullis_git::Error::RequestTooLarge => Error::RequestTooLarge,
             other => Error::Internal(Box::new(other)),

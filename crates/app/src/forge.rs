@@ -124,7 +124,10 @@ impl Forge {
     ///
     /// # Errors
     /// Why it could not.
-    pub async fn migrate_only(settings: &Settings, clock: &dyn Clock) -> Result<migrate::Migrated, OpenError> {
+    pub async fn migrate_only(
+        settings: &Settings,
+        clock: &dyn Clock,
+    ) -> Result<migrate::Migrated, OpenError> {
         let data = prepare_folder(&settings.data)?;
         let target = match &settings.database_url {
             Some(url) => Target::Postgres(url.clone()),

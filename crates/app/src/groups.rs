@@ -57,14 +57,25 @@ pub async fn create(
     let name = fields.take("name", DisplayName::parse(&request.name));
     let path = fields.take(
         "path",
-        if parent.is_some() { PathSegment::parse(&request.path) } else { PathSegment::parse_top(&request.path) },
+        if parent.is_some() {
+            PathSegment::parse(&request.path)
+        } else {
+            PathSegment::parse_top(&request.path)
+        },
     );
     checked_description(&mut fields, &request.description);
     let visibility = request.visibility.unwrap_or(Visibility::Private);
     if let Some(parent) = &parent
         && visibility > parent.visibility
     {
-        fields.add("visibility_level", format!("{} is not allowed since the parent group is {}", visibility.name(), parent.visibility.name()));
+        fields.add(
+            "visibility_level",
+            format!(
+                "{} is not allowed since the parent group is {}",
+                visibility.name(),
+                parent.visibility.name()
+            ),
+        );
     }
     fields.finish()?;
     let (Some(name), Some(path)) = (name, path) else { return Err(Error::NotFound("field")) };
@@ -74,7 +85,10 @@ pub async fn create(
     if let Some(parent) = &parent
         && namespaces::levels(&mut tx, parent.id).await? >= MAX_GROUP_LEVELS as i64
     {
-        return Err(Error::invalid("parent_id", format!("has reached the maximum of {MAX_GROUP_LEVELS} levels")));
+        return Err(Error::invalid(
+            "parent_id",
+            format!("has reached the maximum of {MAX_GROUP_LEVELS} levels"),
+        ));
     }
     let full_path = match &parent {
         Some(parent) => format!("{}/{path}", parent.full_path),
@@ -90,8 +104,10 @@ pub async fn create(
         visibility,
     };
     let id = namespaces::insert(&mut tx, &new, now).await.map_err(taken)?;
-    members::insert(&mut tx, Place::Namespace(id), creator.user, Role::Owner, None, Some(creator.user), now).await?;
-    let entry = Entry::group(id.0, &full_path, "group_created").details(json!({ "visibility": visibility.name() }));
+    members::insert(&mut tx, Place::Namespace(id), creator.user, Role::Owner, None, Some(creator.user), now)
+        .await?;
+    let entry =
+        Entry::group(id.0, &full_path, "group_created").details(json!({ "visibility": visibility.name() }));
     audit::record(&mut tx, access.viewer(), entry, now).await?;
     let group = namespaces::find(&mut tx, id).await?.ok_or(Error::NotFound("Group"))?;
     tx.commit().await?;
@@ -168,7 +184,8 @@ pub async fn path_exists(
 ) -> Result<bool, Error> {
     let Some(IdOrPath::Path(path)) = IdOrPath::parse(path) else { return Ok(false) };
     if access.also::<act::CreateGroup>().is_err() {
-        let seen = authorize::<act::ReadGroup>(forge, access.viewer().clone(), Some(IdOrPath::Path(path))).await?;
+        let seen =
+            authorize::<act::ReadGroup>(forge, access.viewer().clone(), Some(IdOrPath::Path(path))).await?;
         return Ok(seen.is_ok());
     }
     let mut tx = forge.db().read().await?;
@@ -222,13 +239,22 @@ pub async fn update(
         if above.is_some_and(|above| visibility > above) {
             fields.add("visibility_level", "is not allowed since the parent group is less visible");
         }
-        if namespaces::widest_visibility_inside(&mut tx, group.id).await?.is_some_and(|inside| visibility < inside) {
-            fields.add("visibility_level", "is not allowed since this group contains projects or groups with higher visibility");
+        if namespaces::widest_visibility_inside(&mut tx, group.id)
+            .await?
+            .is_some_and(|inside| visibility < inside)
+        {
+            fields.add(
+                "visibility_level",
+                "is not allowed since this group contains projects or groups with higher visibility",
+            );
         }
         group.visibility = visibility;
     }
     if changes.token_creation_allowed == Some(false) && group.parent.is_some() {
-        fields.add("resource_access_token_creation_allowed", "is not allowed since the group is not top-level group.");
+        fields.add(
+            "resource_access_token_creation_allowed",
+            "is not allowed since the group is not top-level group.",
+        );
     }
     if changes.plan.is_some() && group.parent.is_some() {
         fields.add("plan", "is not allowed since the group is not top-level group.");

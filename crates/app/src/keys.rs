@@ -36,14 +36,18 @@ impl SigningKey {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
                     .map_err(|_| unusable("a signing key could not be made".to_owned()))?;
-                let der = pair.to_pkcs8v1().map_err(|_| unusable("a signing key could not be made".to_owned()))?;
+                let der =
+                    pair.to_pkcs8v1().map_err(|_| unusable("a signing key could not be made".to_owned()))?;
                 write_private(&path, der.as_ref()).map_err(|error| unusable(error.to_string()))?;
                 der.as_ref().to_vec()
             }
             Err(error) => return Err(unusable(error.to_string())),
         };
         EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der).map(SigningKey).map_err(|_| {
-            unusable("this is no signing key; restore it from a backup, or remove it to have a new one made".to_owned())
+            unusable(
+                "this is no signing key; restore it from a backup, or remove it to have a new one made"
+                    .to_owned(),
+            )
         })
     }
 

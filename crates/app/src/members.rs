@@ -104,19 +104,16 @@ pub async fn list(
 ///
 /// # Errors
 /// [`Error::NotFound`] when that user is none.
-pub async fn get(
-    forge: &Forge,
-    access: &impl MayRead,
-    reach: Reach,
-    user: UserId,
-) -> Result<Member, Error> {
+pub async fn get(forge: &Forge, access: &impl MayRead, reach: Reach, user: UserId) -> Result<Member, Error> {
     let mut tx = forge.db().read().await?;
     members::find(&mut tx, access.place(), reach, user, forge.now()).await?.ok_or(Error::NotFound("Member"))
 }
 
 fn checked_expiry(forge: &Forge, date: Option<Date>) -> Result<Option<i64>, Error> {
     match date {
-        Some(date) if date <= date_at(forge.now()) => Err(Error::invalid("expires_at", "cannot be a date in the past")),
+        Some(date) if date <= date_at(forge.now()) => {
+            Err(Error::invalid("expires_at", "cannot be a date in the past"))
+        }
         Some(date) => Ok(Some(midnight(date))),
         None => Ok(None),
     }
@@ -161,7 +158,8 @@ pub async fn add(
         note_event(&mut tx, project, user, access.viewer(), "joined", now).await?;
     }
     note(&mut tx, access, "member_added", &new, Some(role), now).await?;
-    let member = members::find(&mut tx, place, Reach::Direct, user, now).await?.ok_or(Error::NotFound("Member"))?;
+    let member =
+        members::find(&mut tx, place, Reach::Direct, user, now).await?.ok_or(Error::NotFound("Member"))?;
     tx.commit().await?;
     Ok(member)
 }
@@ -182,7 +180,8 @@ async fn find_administrable(
     own: Option<Role>,
     now: i64,
 ) -> Result<Member, Error> {
-    let member = members::find(tx, place, Reach::Direct, user, now).await?.ok_or(Error::NotFound("Member"))?;
+    let member =
+        members::find(tx, place, Reach::Direct, user, now).await?.ok_or(Error::NotFound("Member"))?;
     if member.user.kind == UserKind::ProjectBot {
         return Err(Error::Forbidden("A project bot's membership belongs to its access token".to_owned()));
     }
@@ -237,7 +236,8 @@ pub async fn invite(
         match add(forge, access, user.id, role, expires_at).await {
             Ok(_) => {}
             Err(Error::Invalid(fields)) => {
-                let problems: Vec<_> = fields.into_iter().map(|(_, problem)| format!("User {problem}")).collect();
+                let problems: Vec<_> =
+                    fields.into_iter().map(|(_, problem)| format!("User {problem}")).collect();
                 refused.push((label, problems.join(", ")));
             }
             Err(Error::Conflict(problem)) => refused.push((label, problem)),
@@ -273,7 +273,8 @@ pub async fn update(
     };
     members::update(&mut tx, place, user, role, expires_at).await?;
     note(&mut tx, access, "member_updated", &member.user, Some(role), now).await?;
-    let member = members::find(&mut tx, place, Reach::Direct, user, now).await?.ok_or(Error::NotFound("Member"))?;
+    let member =
+        members::find(&mut tx, place, Reach::Direct, user, now).await?.ok_or(Error::NotFound("Member"))?;
     tx.commit().await?;
     Ok(member)
 }

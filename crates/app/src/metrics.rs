@@ -62,9 +62,21 @@ impl Default for Metrics {
         registry.register("requests", "Requests by door and class of answer", Family::clone(&requests));
         registry.register("token_checks", "Presented tokens by outcome", Family::clone(&token_checks));
         registry.register("git_processes_running", "Git exchanges that run now", git_running.clone());
-        registry.register("git_processes_waiting", "Git exchanges that wait for their turn", git_waiting.clone());
-        registry.register("git_processes_started", "Git exchanges started since the process began", git_started.clone());
-        registry.register("git_processes_refused", "Git exchanges refused because the queue was full", git_refused.clone());
+        registry.register(
+            "git_processes_waiting",
+            "Git exchanges that wait for their turn",
+            git_waiting.clone(),
+        );
+        registry.register(
+            "git_processes_started",
+            "Git exchanges started since the process began",
+            git_started.clone(),
+        );
+        registry.register(
+            "git_processes_refused",
+            "Git exchanges refused because the queue was full",
+            git_refused.clone(),
+        );
         registry.register("jobs_waiting", "Background jobs that wait or run", jobs_waiting.clone());
         registry.register("jobs_done", "Background jobs that ended well", jobs_done.clone());
         registry.register("jobs_failed", "Attempts at background jobs that failed", jobs_failed.clone());
@@ -104,7 +116,11 @@ impl Metrics {
 
     /// Counts a finished attempt at a job.
     pub(crate) fn job(&self, well: bool) {
-        if well { self.jobs_done.inc() } else { self.jobs_failed.inc() };
+        if well {
+            self.jobs_done.inc()
+        } else {
+            self.jobs_failed.inc()
+        };
     }
 
     /// Returns everything as text, with the states that are asked for at this moment.

@@ -28,7 +28,10 @@ fn argon2() -> Argon2<'static> {
 /// [`Error::Invalid`] when it is too short or too long.
 pub(crate) async fn hash(password: String, random: &dyn Random) -> Result<String, Error> {
     if password.chars().count() < MIN_CHARACTERS {
-        return Err(Error::invalid("password", format!("is too short (minimum is {MIN_CHARACTERS} characters)")));
+        return Err(Error::invalid(
+            "password",
+            format!("is too short (minimum is {MIN_CHARACTERS} characters)"),
+        ));
     }
     if password.len() > MAX_BYTES {
         return Err(Error::invalid("password", format!("is too long (maximum is {MAX_BYTES} bytes)")));

@@ -127,8 +127,14 @@ pub async fn get(forge: &Forge, access: &Authorized<act::ReadUsers>, id: UserId)
     let mut tx = forge.db().read().await?;
     let user = users::find(&mut tx, id).await?.ok_or(Error::NotFound("User"))?;
     let filter = UserFilter { username: Some(user.username.clone()), ..UserFilter::default() };
-    let seen =
-        users::list(&mut tx, access.viewer().audience(), &filter, Window { limit: 1, offset: 0 }, forge.now()).await?;
+    let seen = users::list(
+        &mut tx,
+        access.viewer().audience(),
+        &filter,
+        Window { limit: 1, offset: 0 },
+        forge.now(),
+    )
+    .await?;
     seen.items.into_iter().next().ok_or(Error::NotFound("User"))
 }
 
@@ -183,7 +189,8 @@ pub async fn block(
     let changed = !user.blocked;
     if changed {
         users::block(&mut tx, id, forge.now()).await?;
-        audit::record(&mut tx, access.viewer(), Entry::user(id, &user.username, "user_blocked"), forge.now()).await?;
+        audit::record(&mut tx, access.viewer(), Entry::user(id, &user.username, "user_blocked"), forge.now())
+            .await?;
     }
     tx.commit().await?;
     Ok(changed)

@@ -54,7 +54,9 @@ pub async fn create(
         return Err(Error::BadRequest("The user is blocked".to_owned()));
     }
     if !access.viewer().scopes().may_grant(request.scopes) {
-        return Err(Error::BadRequest("The token would hold scopes that the creating token does not".to_owned()));
+        return Err(Error::BadRequest(
+            "The token would hold scopes that the creating token does not".to_owned(),
+        ));
     }
     let mut fields = FieldErrors::default();
     let name = fields.take("name", DisplayName::parse(&request.name));
@@ -188,7 +190,8 @@ pub async fn associations(
     let user = access.identity()?.user;
     let now = forge.now();
     let mut tx = forge.db().read().await?;
-    let filter = NamespaceFilter { groups_only: true, member: Some((user, role)), ..NamespaceFilter::default() };
+    let filter =
+        NamespaceFilter { groups_only: true, member: Some((user, role)), ..NamespaceFilter::default() };
     let groups = namespaces::list(&mut tx, viewer.audience(), &filter, window, now).await?;
     let filter = ProjectFilter { member: Some((user, role)), ascending: true, ..ProjectFilter::default() };
     let projects = projects::list(&mut tx, viewer.audience(), &filter, window, now).await?;
@@ -268,7 +271,9 @@ pub async fn rotate(
         return Err(Error::BadRequest("Rotate a project access token through its project".to_owned()));
     }
     if !access.viewer().scopes().may_grant(old.scopes) {
-        return Err(Error::BadRequest("Not eligible to rotate tokens with permissions not held by the user".to_owned()));
+        return Err(Error::BadRequest(
+            "Not eligible to rotate tokens with permissions not held by the user".to_owned(),
+        ));
     }
     let created = credentials::replace(forge, &mut tx, &old, expires_at, Some(identity.user)).await?;
     record_fate(&mut tx, access.viewer(), &created.token, Fate::Replaces(old.id), forge.now()).await?;

@@ -57,7 +57,8 @@ const MAX_TOPICS: usize = 20;
 
 fn checked_texts(fields: &mut FieldErrors, description: &str, topics: &[String]) {
     if description.chars().count() > MAX_DESCRIPTION_CHARACTERS {
-        fields.add("description", format!("is too long (maximum is {MAX_DESCRIPTION_CHARACTERS} characters)"));
+        fields
+            .add("description", format!("is too long (maximum is {MAX_DESCRIPTION_CHARACTERS} characters)"));
     }
     if topics.len() > MAX_TOPICS {
         fields.add("topics", format!("are too many (maximum is {MAX_TOPICS})"));
@@ -109,7 +110,10 @@ pub async fn create(
     checked_texts(&mut fields, description, &request.topics);
     let visibility = request.visibility.unwrap_or(Visibility::Private);
     if visibility > namespace.visibility {
-        fields.add("visibility_level", format!("{} is not allowed in a {} group", visibility.name(), namespace.visibility.name()));
+        fields.add(
+            "visibility_level",
+            format!("{} is not allowed in a {} group", visibility.name(), namespace.visibility.name()),
+        );
     }
     let branch = request.default_branch.as_deref().filter(|branch| !branch.is_empty()).unwrap_or("main");
     checked_branch(&mut fields, branch);
@@ -143,7 +147,8 @@ pub async fn create(
     projects::set_topics(&mut tx, id, &request.topics).await?;
     if namespace.owner.is_some() {
         let role = Role::Owner;
-        members::insert(&mut tx, Place::Project(id), creator.user, role, None, Some(creator.user), now).await?;
+        members::insert(&mut tx, Place::Project(id), creator.user, role, None, Some(creator.user), now)
+            .await?;
     }
     let event = NewEvent {
         project: id,
@@ -157,7 +162,8 @@ pub async fn create(
         details: None,
     };
     events::insert(&mut tx, &event, now).await?;
-    let entry = Entry::project(id, &full_path, "project_created").details(json!({ "visibility": visibility.name() }));
+    let entry =
+        Entry::project(id, &full_path, "project_created").details(json!({ "visibility": visibility.name() }));
     audit::record(&mut tx, access.viewer(), entry, now).await?;
 
     // The repository is made before the commit: a record never points at nothing. Should the commit fail, what is left
@@ -199,11 +205,19 @@ pub async fn create(
 }
 
 /// Makes the empty repository of a project that is being created.
-async fn make_repository(forge: &Forge, id: ProjectId, format: ObjectFormat, branch: &str) -> Result<(), Error> {
+async fn make_repository(
+    forge: &Forge,
+    id: ProjectId,
+    format: ObjectFormat,
+    branch: &str,
+) -> Result<(), Error> {
     match forge.git().create(id.0, format, branch).await {
         // A process that died before it could commit leaves its repository behind, and SQLite gives the id out again.
         Err(portcullis_git::Error::AlreadyExists) => {
-            tracing::warn!(project.id = id.0, "a repository that no project has was in the way, and was removed");
+            tracing::warn!(
+                project.id = id.0,
+                "a repository that no project has was in the way, and was removed"
+            );
             forge.git().delete(id.0).await?;
             Ok(forge.git().create(id.0, format, branch).await?)
         }
@@ -259,7 +273,10 @@ pub async fn get(forge: &Forge, access: &Authorized<act::ReadProject>) -> Result
     details(forge, access).await
 }
 
-async fn details<A: Act<On = on::Project>>(forge: &Forge, access: &Authorized<A>) -> Result<ProjectDetails, Error> {
+async fn details<A: Act<On = on::Project>>(
+    forge: &Forge,
+    access: &Authorized<A>,
+) -> Result<ProjectDetails, Error> {
     let mut tx = forge.db().read().await?;
     let project = projects::find(&mut tx, access.project()).await?.ok_or(Error::NotFound("Project"))?;
     let topics = projects::topics(&mut tx, access.project()).await?;
@@ -288,7 +305,8 @@ pub async fn list(
     Ok(found.map(|project| {
         let role = roles.iter().find(|(id, _, _)| *id == project.id.0);
         let (project_role, namespace_role) = role.map_or((None, None), |(_, own, above)| (*own, *above));
-        let own = topics.iter().filter(|(id, _)| *id == project.id.0).map(|(_, topic)| topic.clone()).collect();
+        let own =
+            topics.iter().filter(|(id, _)| *id == project.id.0).map(|(_, topic)| topic.clone()).collect();
         ProjectDetails { project, topics: own, project_role, namespace_role }
     }))
 }
@@ -360,9 +378,13 @@ pub async fn update(
     checked_texts(&mut fields, &project.description, changes.topics.as_deref().unwrap_or_default());
     if let Some(visibility) = changes.visibility.filter(|visibility| *visibility != project.visibility) {
         access.also::<act::ChangeProjectVisibility>()?;
-        let namespace = namespaces::find(&mut tx, project.namespace).await?.ok_or(Error::NotFound("Namespace"))?;
+        let namespace =
+            namespaces::find(&mut tx, project.namespace).await?.ok_or(Error::NotFound("Namespace"))?;
         if visibility > namespace.visibility {
-            fields.add("visibility_level", format!("{} is not allowed in a {} group", visibility.name(), namespace.visibility.name()));
+            fields.add(
+                "visibility_level",
+                format!("{} is not allowed in a {} group", visibility.name(), namespace.visibility.name()),
+            );
         }
         project.visibility = visibility;
     }
@@ -371,7 +393,14 @@ pub async fn update(
     let branch = changes.default_branch.filter(|branch| *branch != project.default_branch);
     if let Some(branch) = &branch {
         checked_branch(&mut fields, branch);
-        if !project.empty && !forge.git().branches(project.id.0).await?.iter().any(|known| known.name.branch() == Some(branch)) {
+        if !project.empty
+            && !forge
+                .git()
+                .branches(project.id.0)
+                .await?
+                .iter()
+                .any(|known| known.name.branch() == Some(branch))
+        {
             fields.add("default_branch", "does not exist");
         }
         project.default_branch = branch.clone();

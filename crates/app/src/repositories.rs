@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::Stream;
-pub use portcullis_git::{Exchange, GitProtocol, Service};
 use portcullis_git::{CompletedPush, JudgeFuture, ProposedPush, PushJudge, RefUpdate, UpdateKind, Verdict};
+pub use portcullis_git::{Exchange, GitProtocol, Service};
 use portcullis_rules::access::{Denial, Role, act};
 use portcullis_store::db::Tx;
 use portcullis_store::events::{self, NewEvent};
@@ -204,7 +204,16 @@ impl Judge {
         let address = access.viewer().origin().address.map(|address| address.to_string());
         let mut tx = forge.db().begin().await?;
         let token = Some(identity.token);
-        let id = pushes::insert(&mut tx, project.id, identity.user, token, address.as_deref(), &updates, forge.now()).await?;
+        let id = pushes::insert(
+            &mut tx,
+            project.id,
+            identity.user,
+            token,
+            address.as_deref(),
+            &updates,
+            forge.now(),
+        )
+        .await?;
         tx.commit().await?;
         *self.pending.lock() = Some(id);
         Ok(Verdict::Accept)
@@ -268,7 +277,8 @@ async fn refusal_of(
             if tag == project.default_branch {
                 return refuse("You cannot use default branch name to create a tag");
             }
-            let start = tag.split(|character: char| !character.is_ascii_hexdigit()).next().unwrap_or_default();
+            let start =
+                tag.split(|character: char| !character.is_ascii_hexdigit()).next().unwrap_or_default();
             if hex(start, &[40, 64]) {
                 return refuse("You cannot create a tag with a SHA-1 or SHA-256 tag name.");
             }
@@ -291,7 +301,11 @@ const MAX_EVENTS_OF_A_PUSH: usize = 50;
 ///
 /// One that has wholly happened is settled at any time. Should its server live and record it at this very moment, one of
 /// the two finds its row and the other does not. Of any other push the refs may still be about to move.
-pub(crate) async fn settle_what_happened(forge: &Arc<Forge>, push: Push, may_still_move: bool) -> Result<(), Error> {
+pub(crate) async fn settle_what_happened(
+    forge: &Arc<Forge>,
+    push: Push,
+    may_still_move: bool,
+) -> Result<(), Error> {
     let proposed: Vec<RecordedUpdate> = serde_json::from_str(&push.updates).unwrap_or_default();
     let refs = match forge.git().refs(push.project.0).await {
         Ok(refs) => refs,
@@ -312,7 +326,11 @@ pub(crate) async fn settle_what_happened(forge: &Arc<Forge>, push: Push, may_sti
 
 /// Records what an accepted push did, and takes away the row that says it is not recorded yet: one transaction, so that
 /// it happens exactly once.
-pub(crate) async fn settle(forge: &Arc<Forge>, pending: i64, updates: &[RecordedUpdate]) -> Result<(), Error> {
+pub(crate) async fn settle(
+    forge: &Arc<Forge>,
+    pending: i64,
+    updates: &[RecordedUpdate],
+) -> Result<(), Error> {
     let now = forge.now();
     let mut tx = forge.db().begin().await?;
     let Some(push) = pushes::take(&mut tx, pending).await? else { return Ok(()) };
@@ -323,7 +341,8 @@ pub(crate) async fn settle(forge: &Arc<Forge>, pending: i64, updates: &[Recorded
             tx.commit().await?;
             return Ok(());
         };
-        let created = |name: &str| updates.iter().any(|update| update.branch() == Some(name) && !update.deletes());
+        let created =
+            |name: &str| updates.iter().any(|update| update.branch() == Some(name) && !update.deletes());
         let branch_arrived = updates.iter().find(|update| update.branch().is_some() && !update.deletes());
         projects::record_push(&mut tx, project.id, branch_arrived.is_some(), now).await?;
         if let Some(first) = branch_arrived.and_then(RecordedUpdate::branch).filter(|_| project.empty) {
@@ -346,12 +365,7 @@ pub(crate) async fn settle(forge: &Arc<Forge>, pending: i64, updates: &[Recorded
     Ok(())
 }
 
-async fn record_events(
-    tx: &mut Tx,
-    push: &Push,
-    updates: &[RecordedUpdate],
-    now: i64,
-) -> Result<(), Error> {
+async fn record_events(tx: &mut Tx, push: &Push, updates: &[RecordedUpdate], now: i64) -> Result<(), Error> {
     let shown = updates.iter().filter(|update| update.branch().is_some() || update.tag().is_some());
     for update in shown.take(MAX_EVENTS_OF_A_PUSH) {
         let (kind, name) = match (update.branch(), update.tag()) {

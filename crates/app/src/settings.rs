@@ -11,8 +11,8 @@ use std::{
     path::PathBuf,
 };
 
-pub use portcullis_rules::token::Edition;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+pub use portcullis_rules::token::Edition;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// The longest prefix of token secrets an operator may choose.

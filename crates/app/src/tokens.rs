@@ -15,13 +15,13 @@ use portcullis_store::users::{self, NewUser, UserKind};
 use portcullis_store::{namespaces, projects};
 use serde_json::json;
 
+use crate::Error;
 use crate::access::{Authorized, Identity, Origin, Viewer};
 use crate::audit::{self, Entry};
 pub use crate::credentials::Created;
 use crate::credentials::{self, Grant};
 use crate::error::FieldErrors;
 use crate::forge::Forge;
-use crate::Error;
 
 /// The answer to everyone who may not create a project access token, whatever the reason.
 const MAY_NOT_CREATE: &str = "User does not have permission to create project access token";
@@ -91,7 +91,8 @@ pub async fn create(
 ) -> Result<Created, Error> {
     let answer = create_in_transaction(forge, access, &request).await;
     if let Err(error @ (Error::BadRequest(_) | Error::Invalid(_))) = &answer {
-        let details = json!({ "name": request.name.chars().take(255).collect::<String>(), "error": error.to_string() });
+        let details =
+            json!({ "name": request.name.chars().take(255).collect::<String>(), "error": error.to_string() });
         note_failure(forge, access, "project_access_token_creation_failed", details).await;
     }
     answer
@@ -129,7 +130,9 @@ async fn create_in_transaction(
         return Err(Error::BadRequest(MAY_NOT_CREATE.to_owned()));
     }
     let creator = access.identity()?;
-    if access.role().is_none_or(|role| request.role > role) || !access.viewer().scopes().may_grant(request.scopes) {
+    if access.role().is_none_or(|role| request.role > role)
+        || !access.viewer().scopes().may_grant(request.scopes)
+    {
         return Err(Error::BadRequest(ABOVE_CREATOR.to_owned()));
     }
 
@@ -162,7 +165,8 @@ async fn create_in_transaction(
         created_by: Some(creator.user),
     };
     let bot = users::insert(&mut tx, &new_bot, now).await?;
-    members::insert(&mut tx, Place::Project(project), bot, request.role, None, Some(creator.user), now).await?;
+    members::insert(&mut tx, Place::Project(project), bot, request.role, None, Some(creator.user), now)
+        .await?;
     let joined = NewEvent {
         project,
         author: bot,
@@ -198,7 +202,8 @@ const MAX_DESCRIPTION_CHARACTERS: usize = 1024;
 pub(crate) fn checked_description(fields: &mut FieldErrors, text: Option<&str>) -> Option<String> {
     let text = text?.trim();
     if text.chars().count() > MAX_DESCRIPTION_CHARACTERS {
-        fields.add("description", format!("is too long (maximum is {MAX_DESCRIPTION_CHARACTERS} characters)"));
+        fields
+            .add("description", format!("is too long (maximum is {MAX_DESCRIPTION_CHARACTERS} characters)"));
     }
     if text.chars().any(|character| character.is_control() && character != '\n') {
         fields.add("description", "can't contain control characters");
@@ -206,11 +211,7 @@ pub(crate) fn checked_description(fields: &mut FieldErrors, text: Option<&str>) 
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-async fn creation_gate(
-    forge: &Forge,
-    tx: &mut Tx,
-    project: ProjectId,
-) -> Result<CreationGate, Error> {
+async fn creation_gate(forge: &Forge, tx: &mut Tx, project: ProjectId) -> Result<CreationGate, Error> {
     let project = projects::find(tx, project).await?.ok_or(Error::NotFound("Project"))?;
     let root = namespaces::find_root(tx, project.namespace).await?.ok_or(Error::NotFound("Namespace"))?;
     Ok(CreationGate {
@@ -324,7 +325,14 @@ pub async fn rotate(
         other => other?,
     };
     let by = access.identity()?.user;
-    let bot = members::find(&mut tx, Place::Project(access.project()), members::Reach::Direct, old.user, forge.now()).await?;
+    let bot = members::find(
+        &mut tx,
+        Place::Project(access.project()),
+        members::Reach::Direct,
+        old.user,
+        forge.now(),
+    )
+    .await?;
     let Some(bot) = bot else {
         return Err(Error::BadRequest("Token already revoked".to_owned()));
     };
@@ -429,7 +437,11 @@ pub(crate) async fn end_family(forge: &Forge, token: TokenId, origin: &Origin) -
     {
         let viewer = Viewer::anonymous(origin.clone());
         record_fate(&mut tx, &viewer, &record, Fate::Reused(ended), forge.now()).await?;
-        tracing::warn!(token.id = token.0, ended, "a revoked token was presented for rotation; its family was revoked");
+        tracing::warn!(
+            token.id = token.0,
+            ended,
+            "a revoked token was presented for rotation; its family was revoked"
+        );
     }
     tx.commit().await?;
     forge.jobs_wake().notify_waiters();

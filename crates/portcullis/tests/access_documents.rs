@@ -25,7 +25,8 @@ fn the_list_of_routes() {
             Access::Public(_) => "public".to_owned(),
             _ => actions(route).iter().map(|action| action.name()).collect::<Vec<_>>().join(" or "),
         };
-        writeln!(lines, "{:10} {:6} {} → {access}", route.door.name(), route.method, route.path).expect("a string grows");
+        writeln!(lines, "{:10} {:6} {} → {access}", route.door.name(), route.method, route.path)
+            .expect("a string grows");
         lines
     });
     insta::assert_snapshot!(lines);
@@ -93,7 +94,9 @@ What a caller cannot see is answered exactly like what does not exist.
 fn access_documentation() -> String {
     let mut page = INTRODUCTION.to_owned();
     let routes = table();
-    for (door, title) in [(Door::Api, "REST API"), (Door::Git, "Git over HTTP"), (Door::Operations, "Operations")] {
+    for (door, title) in
+        [(Door::Api, "REST API"), (Door::Git, "Git over HTTP"), (Door::Operations, "Operations")]
+    {
         write!(page, "\n## {title}\n\n").expect("a string grows");
         heading(&mut page, &["Route", "What it does", "Action"]);
         for route in routes.iter().filter(|route| route.door == door) {
@@ -113,7 +116,9 @@ fn access_documentation() -> String {
          is known.\n\n",
     );
     heading(&mut page, &["Action", "About"]);
-    for action in Action::ALL.iter().filter(|action| !routes.iter().any(|route| actions(route).contains(action))) {
+    for action in
+        Action::ALL.iter().filter(|action| !routes.iter().any(|route| actions(route).contains(action)))
+    {
         let about = match action.on() {
             On::Instance => "the instance",
             On::Group => "a group",

@@ -13,8 +13,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use portcullis_rules::access::{
-    Action, Caller, CallerKind, Denial, Facts, FeatureAccess, Known, On, ResourceFacts, Role, ScopeSet, Visibility,
-    decide,
+    Action, Caller, CallerKind, Denial, Facts, FeatureAccess, Known, On, ResourceFacts, Role, ScopeSet,
+    Visibility, decide,
 };
 use portcullis_testkit::{Person, Project, TestForge, basic, forge};
 use portcullis_web::door::Door;
@@ -83,7 +83,9 @@ fn refusal(door: Door, action: Action, denial: Denial, caller: &Caller) -> Answe
         (Door::Git, _, Denial::SignInFirst) => answer(401, DENIED),
         (Door::Git, _, Denial::NotVisible) if anonymous => answer(401, DENIED),
         (Door::Git, _, Denial::NotVisible) => answer(404, NO_SUCH_REPOSITORY),
-        (Door::Git, A::PushCode, Denial::MissingScope(_)) => answer(403, "You are not allowed to upload code.\n"),
+        (Door::Git, A::PushCode, Denial::MissingScope(_)) => {
+            answer(403, "You are not allowed to upload code.\n")
+        }
         (Door::Git, _, Denial::MissingScope(_)) => answer(403, "You are not allowed to download code.\n"),
         (Door::Git, _, Denial::Archived) => answer(403, "You can't push code to an archived project.\n"),
         (Door::Git, A::PushCode, _) => answer(403, "You are not allowed to push code to this project.\n"),
@@ -104,7 +106,9 @@ fn refusal(door: Door, action: Action, denial: Denial, caller: &Caller) -> Answe
         },
 
         // The token endpoints say what GitLab's say to somebody who may not.
-        (_, A::ListAccessTokens | A::RotateAccessToken, _) => answer(401, r#"{"message":"401 Unauthorized"}"#),
+        (_, A::ListAccessTokens | A::RotateAccessToken, _) => {
+            answer(401, r#"{"message":"401 Unauthorized"}"#)
+        }
         (_, A::RotateOwnAccessToken, _) if bot => answer(401, r#"{"message":"401 Unauthorized"}"#),
         (_, A::RotateOwnAccessToken, _) => answer(405, r#"{"message":"405 Method Not Allowed"}"#),
         (_, A::CreateAccessToken, Denial::RoleTooLow(_) | Denial::NotForBots) => answer(
@@ -198,7 +202,14 @@ fn actions(route: &Route) -> Vec<Option<Action>> {
 }
 
 /// The address that is asked for.
-fn address(route: &Route, action: Option<Action>, place: &Place, asker: &Asker, guest: i64, group: i64) -> String {
+fn address(
+    route: &Route,
+    action: Option<Action>,
+    place: &Place,
+    asker: &Asker,
+    guest: i64,
+    group: i64,
+) -> String {
     if let Some(rest) = route.path.strip_prefix("/-/git/{id}") {
         let question = match (rest, action) {
             ("/info/refs", Some(Action::PushCode)) => "?service=git-receive-pack",
@@ -228,7 +239,14 @@ fn address(route: &Route, action: Option<Action>, place: &Place, asker: &Asker, 
     parts.collect::<Vec<_>>().join("/")
 }
 
-fn person(forge: &TestForge, name: &str, person: &Person, role: Option<Role>, external: bool, scopes: &[&str]) -> Asker {
+fn person(
+    forge: &TestForge,
+    name: &str,
+    person: &Person,
+    role: Option<Role>,
+    external: bool,
+    scopes: &[&str],
+) -> Asker {
     let secret = forge.personal_token(&person.username, scopes);
     let known = Known {
         kind: CallerKind::Person,
@@ -353,13 +371,21 @@ impl People {
         }
         let (maintainer, role) = &self.members[4];
         for scope in &every {
-            askers.push(person(forge, &format!("Maintainer with {scope}"), maintainer, Some(*role), false, &[scope]));
+            askers.push(person(
+                forge,
+                &format!("Maintainer with {scope}"),
+                maintainer,
+                Some(*role),
+                false,
+                &[scope],
+            ));
         }
         let developer = Some(Role::Developer);
         askers.push(person(forge, "external Developer", &self.external_member, developer, true, &every));
         askers.push(person(forge, "stranger", &self.stranger, None, false, &every));
         askers.push(person(forge, "external user", &self.external, None, true, &every));
-        let blocked = person(forge, "blocked Maintainer", &self.blocked, Some(Role::Maintainer), false, &every);
+        let blocked =
+            person(forge, "blocked Maintainer", &self.blocked, Some(Role::Maintainer), false, &every);
         askers.push(Asker { life: Life::Blocked, ..blocked });
         for scopes in [every, vec!["read_api"]] {
             let secret = forge.personal_token("root", &scopes);
@@ -386,18 +412,27 @@ struct Kind {
     features: FeatureAccess,
 }
 
-fn project_place(forge: &TestForge, people: &People, everybody: &[Asker], foreign: &Asker, project: &Project<'_>, kind: Kind) -> Place {
+fn project_place(
+    forge: &TestForge,
+    people: &People,
+    everybody: &[Asker],
+    foreign: &Asker,
+    project: &Project<'_>,
+    kind: Kind,
+) -> Place {
     let Kind { visibility, archived, features } = kind;
     people.join(forge, &project.path(""));
     let iid = forge.root().issue(project.id, "an issue");
     assert_eq!(iid, 1);
-    let note = forge.root().post(&project.path("/issues/1/notes"), json!({ "body": "a comment" })).expect(201);
+    let note =
+        forge.root().post(&project.path("/issues/1/notes"), json!({ "body": "a comment" })).expect(201);
     let mut askers = everybody.to_vec();
     askers.push(foreign.clone());
     askers.extend(bots(forge, project));
     let token = project.token(&["api"], 10).token_id;
     if features != FeatureAccess::Enabled {
-        let body = json!({ "issues_access_level": features.name(), "repository_access_level": features.name() });
+        let body =
+            json!({ "issues_access_level": features.name(), "repository_access_level": features.name() });
         forge.root().put(&project.path(""), body).expect(200);
     }
     if archived {
@@ -409,7 +444,13 @@ fn project_place(forge: &TestForge, people: &People, everybody: &[Asker], foreig
         name: format!("{state}{} project, features {}", visibility.name(), features.name()),
         id: project.id.to_string(),
         path: project.full_path.clone(),
-        facts: Some(ResourceFacts { visibility, role: None, archived, repository: features, issues: features }),
+        facts: Some(ResourceFacts {
+            visibility,
+            role: None,
+            archived,
+            repository: features,
+            issues: features,
+        }),
         askers,
         token,
         note: note.json()["id"].as_i64().unwrap(),
@@ -433,7 +474,8 @@ impl World {
         let body = json!({ "user_id": people.heir.id, "access_level": 30 });
         forge.root().post(&format!("/groups/{}/members", house.id), body).expect(201);
         let everybody = people.askers(forge);
-        let heir = person(forge, "Developer by inheritance", &people.heir, Some(Role::Developer), false, &["api"]);
+        let heir =
+            person(forge, "Developer by inheritance", &people.heir, Some(Role::Developer), false, &["api"]);
 
         let elsewhere = forge.project("private");
         let body = json!({ "user_id": people.guest(), "access_level": 10 });
@@ -460,7 +502,10 @@ impl World {
         }
 
         let nowhere = |askers: &[Asker]| {
-            askers.iter().map(|asker| Asker { role: None, at_home: false, ..asker.clone() }).collect::<Vec<_>>()
+            askers
+                .iter()
+                .map(|asker| Asker { role: None, at_home: false, ..asker.clone() })
+                .collect::<Vec<_>>()
         };
         // At a place that is no project of theirs, bots are bots of another project.
         let asking = nowhere(&projects[0].askers);
@@ -495,7 +540,8 @@ impl World {
         groups.push(missing("no-such-group", asking.clone()));
         projects.push(missing("house/no-such-project", asking.clone()));
         // The instance has no roles; those of the public group say who may use that namespace.
-        let instance = vec![Place { name: "the instance".to_owned(), askers: of_group, ..missing("", Vec::new()) }];
+        let instance =
+            vec![Place { name: "the instance".to_owned(), askers: of_group, ..missing("", Vec::new()) }];
 
         forge.root().post(&format!("/users/{}/block", people.blocked.id), Value::Null).expect(201);
         forge.clock.advance_days(2);
@@ -506,7 +552,9 @@ impl World {
         match action.map(Action::on) {
             Some(On::Project) => &self.projects,
             Some(On::Group) => &self.groups,
-            Some(On::Namespace) => panic!("{route:?}: no route is about a namespace yet; add places that are some"),
+            Some(On::Namespace) => {
+                panic!("{route:?}: no route is about a namespace yet; add places that are some")
+            }
             Some(On::Instance) => &self.instance,
             // What is public is the same whatever the address names.
             None if route.path.contains("{id}") => &self.projects,
@@ -531,7 +579,11 @@ fn ask(client: &portcullis_testkit::Caller, route: &Route, address: &str, asker:
     }
     let came = client.send(route.method.as_str(), address, &headers, body);
     let challenged = came.header("www-authenticate").is_some_and(|challenge| challenge.starts_with("Basic "));
-    assert_eq!(challenged, route.door == Door::Git && came.status == 401, "{route:?}: who asks for Basic credentials?");
+    assert_eq!(
+        challenged,
+        route.door == Door::Git && came.status == 401,
+        "{route:?}: who asks for Basic credentials?"
+    );
     (came.status, came.text)
 }
 
@@ -558,7 +610,9 @@ fn every_route_answers_every_caller_as_the_rules_decide() {
         for _ in 0..4 {
             scope.spawn(|| {
                 let client = forge.anyone();
-                while let Some((route, action, place, asker)) = cells.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some((route, action, place, asker)) =
+                    cells.get(next.fetch_add(1, Ordering::Relaxed))
+                {
                     let address = address(route, *action, place, asker, world.guest, world.group);
                     let expected = expected(route, *action, place, asker);
                     let (status, body) = ask(&client, route, &address, asker);
@@ -581,7 +635,13 @@ fn every_route_answers_every_caller_as_the_rules_decide() {
         (begun.elapsed() - prepared).as_secs_f64(),
     );
     let wrong = wrong.into_inner().unwrap();
-    assert!(wrong.is_empty(), "{} of {} cells are wrong:\n{}", wrong.len(), cells.len(), wrong[..wrong.len().min(40)].join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {} cells are wrong:\n{}",
+        wrong.len(),
+        cells.len(),
+        wrong[..wrong.len().min(40)].join("\n")
+    );
     assert!(cells.len() > 10_000, "only {} cells", cells.len());
 }
 

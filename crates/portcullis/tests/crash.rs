@@ -112,7 +112,9 @@ fn expect_whole_repositories(program: &Program) {
     let git = Git::default();
     for repository in repositories(program) {
         let folder = format!("--git-dir={}", repository.display());
-        let said = git.run(&["-c", "safe.directory=*", &folder, "fsck", "--full", "--strict", "--no-dangling"]).works();
+        let said = git
+            .run(&["-c", "safe.directory=*", &folder, "fsck", "--full", "--strict", "--no-dangling"])
+            .works();
         // What was never begun has no branch yet, which Git notices and which is no damage.
         let damage: Vec<_> = said.lines().filter(|line| !line.starts_with("notice: ")).collect();
         assert!(damage.is_empty(), "{folder}: {said}");
@@ -145,7 +147,8 @@ fn keep_pushing(git: &Git, folder: &str, stop: &AtomicBool) -> Vec<Branch> {
         let tip = git.run_in(folder, &["rev-parse", "HEAD"]).works().trim().to_owned();
         let count = branches.len();
         let branch = branches.last_mut().unwrap();
-        let pushed = git.run_in(folder, &["push", "-q", "origin", &format!("HEAD:refs/heads/{}", branch.name)]);
+        let pushed =
+            git.run_in(folder, &["push", "-q", "origin", &format!("HEAD:refs/heads/{}", branch.name)]);
         if pushed.ok {
             branch.acknowledged.push(tip);
             continue;
@@ -166,7 +169,8 @@ fn story(root: &Caller, project: &Project, branch: &str) -> Option<String> {
     pushes.retain(|event| event["push_data"]["ref"] == branch);
     let mut at = None;
     for _ in 0..pushes.len() {
-        let next: Vec<_> = pushes.iter().filter(|push| push["push_data"]["commit_from"].as_str() == at.as_deref()).collect();
+        let next: Vec<_> =
+            pushes.iter().filter(|push| push["push_data"]["commit_from"].as_str() == at.as_deref()).collect();
         let [next] = next.as_slice() else { return at };
         at = next["push_data"]["commit_to"].as_str().map(str::to_owned);
     }
@@ -219,7 +223,11 @@ fn a_server_killed_at_any_moment_keeps_every_push_that_it_acknowledged() {
         }
         drop(stopping);
         let written = writers.map(|writer| writer.join().expect("a writer ends"));
-        folders.into_iter().zip(written).flat_map(|(folder, branches)| branches.into_iter().map(move |branch| (folder, branch))).collect()
+        folders
+            .into_iter()
+            .zip(written)
+            .flat_map(|(folder, branches)| branches.into_iter().map(move |branch| (folder, branch)))
+            .collect()
     });
 
     eventually("a Git process is left", 10, || program.children().is_empty());
@@ -235,7 +243,9 @@ fn a_server_killed_at_any_moment_keeps_every_push_that_it_acknowledged() {
         unanswered += branch.lost_answers;
         let tip = tip_of(branch);
         for push in &branch.acknowledged {
-            let kept = tip.as_ref().is_some_and(|tip| git.run_in(folder, &["merge-base", "--is-ancestor", push, tip]).ok);
+            let kept = tip
+                .as_ref()
+                .is_some_and(|tip| git.run_in(folder, &["merge-base", "--is-ancestor", push, tip]).ok);
             lost += usize::from(!kept);
         }
     }
@@ -253,7 +263,9 @@ fn a_server_killed_at_any_moment_keeps_every_push_that_it_acknowledged() {
     // live to record them.
     for (_, branch) in &branches {
         let tip = tip_of(branch);
-        eventually("a push that happened is not in the feed", 60, || story(&root, &project, &branch.name) == tip);
+        eventually("a push that happened is not in the feed", 60, || {
+            story(&root, &project, &branch.name) == tip
+        });
     }
     // The forge goes on.
     git.run_in("left", &["push", "-q", "origin", "HEAD:refs/heads/afterwards"]).works();
@@ -262,7 +274,13 @@ fn a_server_killed_at_any_moment_keeps_every_push_that_it_acknowledged() {
 
 /// Posts the same again and again until told to stop, a project each time by another name. Returns how often no answer
 /// came.
-fn keep_creating(caller: &Caller, path: &str, body: &Value, made: &Mutex<Vec<Value>>, stop: &AtomicBool) -> usize {
+fn keep_creating(
+    caller: &Caller,
+    path: &str,
+    body: &Value,
+    made: &Mutex<Vec<Value>>,
+    stop: &AtomicBool,
+) -> usize {
     let named = body["name"].is_string();
     let (mut number, mut unanswered) = (0, 0);
     while !stop.load(Ordering::Relaxed) {
@@ -299,7 +317,9 @@ fn a_token_or_a_project_is_created_whole_or_not_at_all() {
     std::thread::scope(|scope| {
         let mut makers = Vec::new();
         for _ in 0..2 {
-            makers.push(scope.spawn(|| keep_creating(&root, &project.path("/access_tokens"), &token, &tokens, &stop)));
+            makers.push(
+                scope.spawn(|| keep_creating(&root, &project.path("/access_tokens"), &token, &tokens, &stop)),
+            );
         }
         makers.push(scope.spawn(|| keep_creating(&root, "/projects", &next_project, &projects, &stop)));
         let stopping = Stopping(&stop);
@@ -315,7 +335,11 @@ fn a_token_or_a_project_is_created_whole_or_not_at_all() {
     });
 
     let (tokens, projects) = (tokens.into_inner().unwrap(), projects.into_inner().unwrap());
-    eprintln!("creations: {kills} kills; {} tokens and {} projects acknowledged, {unanswered} requests without an answer", tokens.len(), projects.len());
+    eprintln!(
+        "creations: {kills} kills; {} tokens and {} projects acknowledged, {unanswered} requests without an answer",
+        tokens.len(),
+        projects.len()
+    );
     assert!(!tokens.is_empty() && !projects.is_empty() && unanswered > 0, "the kills hit nothing");
     for made in &tokens {
         let user = root.with_token(&token_secret(made)).get("/user").expect(200).json();
@@ -326,7 +350,9 @@ fn a_token_or_a_project_is_created_whole_or_not_at_all() {
     let members = all(&root, &project.path("/members"));
     let mut holders: Vec<_> = listed.iter().map(|token| token["user_id"].as_i64().unwrap()).collect();
     let bots = members.iter().filter(|member| member["username"].as_str().unwrap().starts_with("project_"));
-    let mut bots: Vec<_> = bots.map(|member| (member["id"].as_i64().unwrap(), member["username"].as_str().unwrap().to_owned())).collect();
+    let mut bots: Vec<_> = bots
+        .map(|member| (member["id"].as_i64().unwrap(), member["username"].as_str().unwrap().to_owned()))
+        .collect();
     holders.sort_unstable();
     bots.sort();
     assert_eq!(holders, bots.iter().map(|bot| bot.0).collect::<Vec<_>>());
@@ -383,7 +409,10 @@ fn a_push_whose_server_did_not_live_to_record_it_is_recorded_by_whoever_comes_ne
     let beside = forge.project("private");
     let body = json!({ "name": "empty", "namespace_id": beside.group.id });
     let made = forge.root().post("/projects", body).expect(201).json();
-    let project = Project { id: made["id"].as_i64().unwrap(), path: made["path_with_namespace"].as_str().unwrap().to_owned() };
+    let project = Project {
+        id: made["id"].as_i64().unwrap(),
+        path: made["path_with_namespace"].as_str().unwrap().to_owned(),
+    };
     let developer = json!({ "name": "ci", "scopes": ["write_repository"], "access_level": 30 });
     let developer = forge.root().post(&project.path("/access_tokens"), developer).expect(201).json();
     let developer = forge.with_token(&token_secret(&developer));
@@ -465,7 +494,11 @@ fn a_ghost_job_that_is_cut_off_is_finished_after_the_next_start() {
                 scope.spawn(move || {
                     for number in 0..count {
                         let iid = bot.issue(project.id, &format!("issue {number}"));
-                        bot.post(&project.path(&format!("/issues/{iid}/notes")), json!({ "body": "a comment" })).expect(201);
+                        bot.post(
+                            &project.path(&format!("/issues/{iid}/notes")),
+                            json!({ "body": "a comment" }),
+                        )
+                        .expect(201);
                     }
                 });
             }
@@ -507,14 +540,25 @@ fn a_ghost_job_that_is_cut_off_is_finished_after_the_next_start() {
     let notes = all(&root, &project.path(&format!("/issues/{}/notes", found[0]["iid"])));
     assert!(!notes.is_empty() && notes.iter().all(|note| ghost(&note["author"])));
     let events = all(&root, &project.path("/events"));
-    assert!(events.iter().filter(|event| !event["target_type"].is_null()).all(|event| event["author_username"] == "ghost"));
+    assert!(
+        events
+            .iter()
+            .filter(|event| !event["target_type"].is_null())
+            .all(|event| event["author_username"] == "ghost")
+    );
     assert!(events.iter().any(|event| event["author_username"] == "ghost" && !event["push_data"].is_null()));
     assert_eq!(all(&root, &project.path("/access_tokens?state=inactive")), Vec::<Value>::new());
-    assert!(all(&root, &project.path("/members")).iter().all(|member| !member["username"].as_str().unwrap().starts_with("project_")));
+    assert!(
+        all(&root, &project.path("/members"))
+            .iter()
+            .all(|member| !member["username"].as_str().unwrap().starts_with("project_"))
+    );
     // It was done once for each.
     let audit = all(&root, "/audit_events");
     for (id, _) in &bots {
-        let destroyed = audit.iter().filter(|entry| entry["entity_id"] == *id && entry.to_string().contains("user_destroyed"));
+        let destroyed = audit
+            .iter()
+            .filter(|entry| entry["entity_id"] == *id && entry.to_string().contains("user_destroyed"));
         assert_eq!(destroyed.count(), 1);
     }
 }
@@ -537,7 +581,9 @@ fn a_push_larger_than_memory_allows_goes_through_in_a_little() {
     let pushed = program.memory_kib("VmHWM");
     git.run(&["clone", "-q", "--bare", &url, "clone"]).works();
     let cloned = program.memory_kib("VmHWM");
-    eprintln!("memory: {before} KiB before, at most {pushed} KiB after a push and {cloned} KiB after a clone of {SIZE} bytes");
+    eprintln!(
+        "memory: {before} KiB before, at most {pushed} KiB after a push and {cloned} KiB after a clone of {SIZE} bytes"
+    );
     let tips = ["work", "clone"].map(|folder| git.run_in(folder, &["rev-parse", "main"]).works());
     assert_eq!(tips[0], tips[1]);
     assert!(pushed.max(cloned) - before <= BOUND_KIB, "it grew by {} KiB", pushed.max(cloned) - before);

@@ -36,7 +36,8 @@ impl Work {
     #[track_caller]
     fn refused(&self, arguments: &[&str], line: &str) {
         let before = self.remote_refs();
-        let said = self.git(&[&["push", "origin"], arguments].concat()).fails_with("pre-receive hook declined");
+        let said =
+            self.git(&[&["push", "origin"], arguments].concat()).fails_with("pre-receive hook declined");
         let expected = format!("remote: Portcullis: {line}");
         assert!(said.lines().any(|known| known.trim_end() == expected), "expected `{expected}` in: {said}");
         assert_eq!(self.remote_refs(), before, "a refused push changed something");
@@ -68,7 +69,8 @@ fn empty_project(forge: &TestForge, beside: &Project, extra: Value) -> Value {
 /// Makes a token of a project that is known by its answer alone.
 fn token_of(forge: &TestForge, project: &Value, level: i64) -> String {
     let body = json!({ "name": "ci", "scopes": ["write_repository"], "access_level": level });
-    let made = forge.root().post(&format!("/projects/{}/access_tokens", project["id"]), body).expect(201).json();
+    let made =
+        forge.root().post(&format!("/projects/{}/access_tokens", project["id"]), body).expect(201).json();
     portcullis_testkit::token_secret(&made)
 }
 
@@ -82,7 +84,15 @@ fn feed(forge: &TestForge, project: i64) -> Vec<String> {
     forge.run_jobs();
     let events = forge.root().get(&format!("/projects/{project}/events?per_page=100")).expect(200).json();
     let pushes = events.as_array().unwrap().iter().filter(|event| !event["push_data"].is_null());
-    pushes.map(|event| format!("{} {}", event["action_name"].as_str().unwrap(), event["push_data"]["ref"].as_str().unwrap())).collect()
+    pushes
+        .map(|event| {
+            format!(
+                "{} {}",
+                event["action_name"].as_str().unwrap(),
+                event["push_data"]["ref"].as_str().unwrap()
+            )
+        })
+        .collect()
 }
 
 #[test]
@@ -152,7 +162,8 @@ fn what_git_prints_says_what_is_wrong() {
     assert!(said.contains("remote: You are not allowed to push code to this project."), "{said}");
     forge.root().post(&project.path("/archive"), json!({})).expect(201);
     let archived = developer(&project);
-    let said = work.git(&["push", &project.git_url("x", &archived.secret), "HEAD:topic"]).fails_with("error: 403");
+    let said =
+        work.git(&["push", &project.git_url("x", &archived.secret), "HEAD:topic"]).fails_with("error: 403");
     assert!(said.contains("remote: You can't push code to an archived project."), "{said}");
     work.git(&["fetch", &project.git_url("x", &archived.secret)]).works();
 }
@@ -186,11 +197,14 @@ fn shallow_clones_deepen_and_push() {
     }
     work.accepted(&["main", "HEAD~2:refs/heads/older"]);
     let git = &work.git;
-    let count = |folder: &str| git.run_in(folder, &["rev-list", "--count", "HEAD"]).works().trim().parse::<u32>().unwrap();
+    let count = |folder: &str| {
+        git.run_in(folder, &["rev-list", "--count", "HEAD"]).works().trim().parse::<u32>().unwrap()
+    };
     for version in ["0", "2"] {
         let config = format!("protocol.version={version}");
         let clone = |folder: &str, options: &[&str]| {
-            git.run(&[&["-c", &config, "clone", "-q", "--single-branch"], options, &[&url, folder]].concat()).works();
+            git.run(&[&["-c", &config, "clone", "-q", "--single-branch"], options, &[&url, folder]].concat())
+                .works();
             count(folder)
         };
         let folder = format!("shallow{version}");
@@ -223,19 +237,26 @@ fn a_partial_clone_fetches_what_it_needs_later() {
         let objects = git.run_in(folder, &["rev-list", "--objects", "--missing=print", "HEAD"]).works();
         objects.lines().filter(|line| line.starts_with('?')).count()
     };
-    for (filter, expected) in [("blob:none", 3), ("blob:limit=1k", 1), ("tree:0", 3), ("combine:blob:none+tree:1", 3)] {
+    for (filter, expected) in
+        [("blob:none", 3), ("blob:limit=1k", 1), ("tree:0", 3), ("combine:blob:none+tree:1", 3)]
+    {
         let folder = filter.replace([':', '='], "-");
         let option = format!("--filter={filter}");
         git.run(&["clone", "-q", "--no-checkout", &option, &url, &folder]).works();
         assert_eq!(missing(&folder), expected, "{filter}");
         git.run_in(&folder, &["checkout", "-q", "main"]).works();
-        assert_eq!(std::fs::read_to_string(git.path(&format!("{folder}/docs/small.txt"))).unwrap(), "small\n");
+        assert_eq!(
+            std::fs::read_to_string(git.path(&format!("{folder}/docs/small.txt"))).unwrap(),
+            "small\n"
+        );
         let large = git.run_in(&folder, &["show", "HEAD:docs/large.txt"]).works();
         assert_eq!(large.lines().count(), 1000, "{filter}");
     }
     // What would make the server walk without end.
     let blob = work.tip("HEAD:docs/small.txt");
-    for (filter, reason) in [(format!("sparse:oid={blob}"), "'sparse:oid' not supported"), ("tree:9".to_owned(), "max depth 3")] {
+    for (filter, reason) in
+        [(format!("sparse:oid={blob}"), "'sparse:oid' not supported"), ("tree:9".to_owned(), "max depth 3")]
+    {
         let option = format!("--filter={filter}");
         git.run(&["clone", "-q", "--no-checkout", &option, &url, "walk"]).fails_with(reason);
     }
@@ -254,7 +275,8 @@ fn a_sha256_project_is_pushed_to_and_cloned() {
     let url = url_of(&forge, &project, &token_of(&forge, &project, 40));
     let git = Git::default();
     git.repository("old");
-    git.run_in("old", &["push", &url, "main"]).fails_with("does not support this repository's hash algorithm");
+    git.run_in("old", &["push", &url, "main"])
+        .fails_with("does not support this repository's hash algorithm");
     git.run(&["init", "-q", "-b", "main", "--object-format=sha256", "new"]).works();
     git.commit("new", "a.txt", "a");
     git.run_in("new", &["push", "-q", &url, "main"]).works();
@@ -274,7 +296,8 @@ fn a_sha256_project_is_pushed_to_and_cloned() {
     assert_eq!(events[1]["push_data"]["commit_title"], "add b.txt");
     assert_eq!(events[1]["push_data"]["commit_from"].as_str().unwrap(), tip.trim());
     // Names that look like an object are refused in this format, too.
-    git.run_in("new", &["push", &url, &format!("HEAD:refs/heads/{}", tip.trim())]).fails_with("hexadecimal branch name");
+    git.run_in("new", &["push", &url, &format!("HEAD:refs/heads/{}", tip.trim())])
+        .fails_with("hexadecimal branch name");
 }
 
 #[test]
@@ -309,13 +332,21 @@ fn pushes_of_every_kind_arrive_and_are_recorded() {
     let mut seen = feed(&forge, project.id);
     seen.reverse();
     let expected = [
-        "pushed to main", "pushed new topic", "pushed to topic", "pushed to topic", "pushed to topic", "deleted topic",
-        "pushed new light", "pushed new v1.0", "deleted light",
+        "pushed to main",
+        "pushed new topic",
+        "pushed to topic",
+        "pushed to topic",
+        "pushed to topic",
+        "deleted topic",
+        "pushed new light",
+        "pushed new v1.0",
+        "deleted light",
     ];
     assert_eq!(seen, expected);
     // The notes are no entry of the feed, but the audit log has every push.
     let audit = forge.root().get(&project.path("/audit_events?per_page=100")).expect(200).json();
-    let pushes = audit.as_array().unwrap().iter().filter(|entry| entry.to_string().contains("repository_pushed"));
+    let pushes =
+        audit.as_array().unwrap().iter().filter(|entry| entry.to_string().contains("repository_pushed"));
     assert_eq!(pushes.count(), 9);
 }
 
@@ -419,7 +450,8 @@ fn the_first_push_names_the_default_branch() {
     // It is the default from now on, whatever comes later.
     git.run_in("work", &["push", "-q", &url, "main:main", "main:aaa"]).works();
     assert_eq!(forge.root().get(&format!("/projects/{id}")).json()["default_branch"], "trunk");
-    git.run_in("work", &["push", &url, ":trunk"]).fails_with("The default branch of a project cannot be deleted.");
+    git.run_in("work", &["push", &url, ":trunk"])
+        .fails_with("The default branch of a project cannot be deleted.");
 
     // Among several, the one that was chosen at creation wins.
     let project = empty_project(&forge, &beside, json!({ "default_branch": "develop" }));
@@ -434,13 +466,18 @@ fn the_first_push_needs_a_maintainer() {
     let forge = forge!();
     let beside = forge.project("private");
     let project = empty_project(&forge, &beside, json!({}));
-    let [developer, maintainer] = [30, 40].map(|level| url_of(&forge, &project, &token_of(&forge, &project, level)));
+    let [developer, maintainer] =
+        [30, 40].map(|level| url_of(&forge, &project, &token_of(&forge, &project, level)));
     let git = Git::default();
     git.repository("work");
     let path = project["path_with_namespace"].as_str().unwrap();
-    let line = format!("A default branch does not exist yet in {path}. Ask a project Owner or Maintainer to create one.");
+    let line = format!(
+        "A default branch does not exist yet in {path}. Ask a project Owner or Maintainer to create one."
+    );
     for branch in ["main", "topic"] {
-        let said = git.run_in("work", &["push", &developer, &format!("main:{branch}")]).fails_with("pre-receive hook declined");
+        let said = git
+            .run_in("work", &["push", &developer, &format!("main:{branch}")])
+            .fails_with("pre-receive hook declined");
         assert!(said.contains(&format!("remote: Portcullis: {line}")), "{said}");
     }
     assert_eq!(git.run_in("work", &["ls-remote", &maintainer]).works(), "");
@@ -448,7 +485,10 @@ fn the_first_push_needs_a_maintainer() {
     git.run_in("work", &["push", "-q", &developer, "main:topic"]).works();
     git.commit("work", "a.txt", "a");
     let said = git.run_in("work", &["push", &developer, "main"]).fails_with("pre-receive hook declined");
-    assert!(said.contains("You are not allowed to push code to protected branches on this project."), "{said}");
+    assert!(
+        said.contains("You are not allowed to push code to protected branches on this project."),
+        "{said}"
+    );
 }
 
 #[test]
@@ -459,7 +499,15 @@ fn protected_branches_are_decided_for_each_ref() {
     let work = Work::clone_of(&project, &main);
     let old = work.tip("main");
     work.commit("a.txt");
-    work.accepted(&["main", "main:release/1", "main:open", "main:forced", "main:nobody", "main:topic", "main:a-stable"]);
+    work.accepted(&[
+        "main",
+        "main:release/1",
+        "main:open",
+        "main:forced",
+        "main:nobody",
+        "main:topic",
+        "main:a-stable",
+    ]);
     let protect = |name: &str, push: i64, force: bool| {
         let body = json!({ "name": name, "push_access_level": push, "allow_force_push": force });
         forge.root().post(&project.path("/protected_branches"), body).expect(201);
@@ -515,7 +563,8 @@ fn protected_branches_are_decided_for_each_ref() {
     for refs in [["HEAD:fine", "+HEAD:main"], ["+HEAD:main", "HEAD:fine"]] {
         as_developer.refused(&refs, PUSH);
     }
-    let said = as_developer.git(&["push", "origin", "+HEAD:main", ":release/1", "HEAD:fine"]).fails_with(PUSH);
+    let said =
+        as_developer.git(&["push", "origin", "+HEAD:main", ":release/1", "HEAD:fine"]).fails_with(PUSH);
     assert!(said.contains(DELETE), "{said}");
     assert_eq!(said.matches("remote: Portcullis:").count(), 2, "{said}");
 
@@ -526,7 +575,10 @@ fn protected_branches_are_decided_for_each_ref() {
     work.refused(&[&format!("+{back}open")], FORCE);
 
     // A protection that is changed or taken away counts at once.
-    forge.root().patch(&project.path("/protected_branches/release%2F%2A"), json!({ "allow_force_push": true })).expect(200);
+    forge
+        .root()
+        .patch(&project.path("/protected_branches/release%2F%2A"), json!({ "allow_force_push": true }))
+        .expect(200);
     work.accepted(&[&format!("+{back}release/1")]);
     forge.root().delete(&project.path("/protected_branches/release%2F%2A")).expect(204);
     work.accepted(&[":release/1"]);
@@ -543,10 +595,16 @@ fn names_and_tags_follow_their_rules() {
     let work = Work::clone_of(&project, &dev);
     work.commit("a.txt");
     let hex = "0123456789abcdef0123456789abcdef01234567";
-    work.refused(&[&format!("HEAD:refs/heads/{hex}")], "You cannot create a branch with a 40-character hexadecimal branch name.");
+    work.refused(
+        &[&format!("HEAD:refs/heads/{hex}")],
+        "You cannot create a branch with a 40-character hexadecimal branch name.",
+    );
     work.refused(&["HEAD:refs/tags/main"], "You cannot use default branch name to create a tag");
     for name in [hex.to_owned(), format!("{hex}-x"), hex.repeat(2)[..64].to_owned()] {
-        work.refused(&[&format!("HEAD:refs/tags/{name}")], "You cannot create a tag with a SHA-1 or SHA-256 tag name.");
+        work.refused(
+            &[&format!("HEAD:refs/tags/{name}")],
+            "You cannot create a tag with a SHA-1 or SHA-256 tag name.",
+        );
     }
     work.refused(&["HEAD:refs/tags/refs/tags/x"], "You cannot create a tag with a prohibited pattern.");
     work.accepted(&["HEAD:refs/tags/v1", "HEAD:refs/tags/v2", "HEAD:refs/tags/0123abc"]);
@@ -562,7 +620,14 @@ fn refs_that_belong_to_the_server_and_names_that_are_none_cannot_be_pushed() {
     let forge = forge!();
     let project = forge.project("private");
     let work = Work::clone_of(&project, &maintainer(&project));
-    for name in ["environments/x", "keep-around/x", "merge-requests/1/head", "pipelines/1", "remotes/origin/x", "tmp/x"] {
+    for name in [
+        "environments/x",
+        "keep-around/x",
+        "merge-requests/1/head",
+        "pipelines/1",
+        "remotes/origin/x",
+        "tmp/x",
+    ] {
         work.git(&["push", "origin", &format!("HEAD:refs/{name}")]).fails_with("deny updating a hidden ref");
     }
     for name in ["refs/replace/x", "refs/stash", "refs/x/y", "refs/changes/01/1"] {
@@ -588,7 +653,9 @@ fn dangerous_and_oversized_packs_are_refused_and_leave_nothing() {
         let hash = ["hash-object", "-t", "tree", "-w", "--literally", "--stdin"];
         let tree = work.git.run_with_input("work", &hash, &entry).works();
         let commit = work.git(&["commit-tree", "-m", "trap", tree.trim()]).works();
-        let said = work.git(&["push", "origin", &format!("{}:refs/heads/trap", commit.trim())]).fails_with("unpacker error");
+        let said = work
+            .git(&["push", "origin", &format!("{}:refs/heads/trap", commit.trim())])
+            .fails_with("unpacker error");
         assert!(said.contains("remote: "), "{said}");
     }
     work.git.commit_noise("work", "noise", 3 << 20);
@@ -597,7 +664,8 @@ fn dangerous_and_oversized_packs_are_refused_and_leave_nothing() {
     assert!(feed(&forge, project.id).is_empty());
     let repositories = forge.folder().join("data/repositories/@h");
     let find = |pattern: &str| {
-        let output = std::process::Command::new("find").arg(&repositories).args(["-name", pattern]).output().unwrap();
+        let output =
+            std::process::Command::new("find").arg(&repositories).args(["-name", pattern]).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
     assert_eq!(find("tmp_*") + &find("incoming-*"), "");
@@ -627,7 +695,9 @@ fn pushes_and_fetches_at_once_all_arrive() {
     });
     let mut seen = feed(&forge, project.id);
     seen.sort();
-    let expected: Vec<_> = (0..6).flat_map(|number| [format!("pushed to branch-{number}"), format!("pushed to branch-{number}")]).collect();
+    let expected: Vec<_> = (0..6)
+        .flat_map(|number| [format!("pushed to branch-{number}"), format!("pushed to branch-{number}")])
+        .collect();
     assert_eq!(seen[6..], expected);
     // Of two that move one branch, one wins and the other is told; no lock is left behind.
     let works = [Work::clone_of(&project, &bot), Work::clone_of(&project, &bot)];
@@ -635,7 +705,8 @@ fn pushes_and_fetches_at_once_all_arrive() {
         work.commit(&format!("race-{number}"));
     }
     let won = std::thread::scope(|scope| {
-        let racing = works.each_ref().map(|work| scope.spawn(|| work.git(&["push", "-q", "origin", "HEAD:race"]).ok));
+        let racing =
+            works.each_ref().map(|work| scope.spawn(|| work.git(&["push", "-q", "origin", "HEAD:race"]).ok));
         racing.into_iter().map(|one| one.join().unwrap()).filter(|won| *won).count()
     });
     assert_eq!(won, 1);

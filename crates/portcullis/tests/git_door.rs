@@ -10,7 +10,8 @@ use serde_json::json;
 
 const DENIED: &str = "HTTP Basic: Access denied. If a password was given, it was wrong or may not be used here.\n\
 If a token was given, it was incorrect, expired or lacks the scope for this.\n";
-const NOT_FOUND: &str = "The project you were looking for could not be found or you don't have permission to view it.\n";
+const NOT_FOUND: &str =
+    "The project you were looking for could not be found or you don't have permission to view it.\n";
 const MAY_NOT_DOWNLOAD: &str = "You are not allowed to download code.\n";
 const MAY_NOT_UPLOAD: &str = "You are not allowed to upload code.\n";
 const MAY_NOT_DOWNLOAD_HERE: &str = "You are not allowed to download code from this project.\n";
@@ -66,7 +67,12 @@ impl Connection {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
-            assert_eq!(self.0.read(&mut byte).unwrap(), 1, "no answer but {:?}", String::from_utf8_lossy(&head));
+            assert_eq!(
+                self.0.read(&mut byte).unwrap(),
+                1,
+                "no answer but {:?}",
+                String::from_utf8_lossy(&head)
+            );
             head.push(byte[0]);
         }
         let head = String::from_utf8(head).unwrap();
@@ -171,7 +177,14 @@ const YES: Answer = (200, "");
 const CHALLENGE: Answer = (401, DENIED);
 
 #[track_caller]
-fn expect_row(forge: &TestForge, situation: &str, path: &str, secret: Option<&str>, fetch: Answer, push: Answer) {
+fn expect_row(
+    forge: &TestForge,
+    situation: &str,
+    path: &str,
+    secret: Option<&str>,
+    fetch: Answer,
+    push: Answer,
+) {
     let header = secret.map(basic);
     let headers: Vec<_> = header.iter().map(String::as_str).collect();
     for (act, (status, body), word) in [(Act::Fetch, fetch, "fetch"), (Act::Push, push, "push")] {
@@ -282,7 +295,8 @@ fn dead_credentials_are_refused_alike_even_where_nobody_needs_one() {
     forge.root().delete(&public.path(&format!("/access_tokens/{}", revoked.token_id))).expect(204);
     let person = forge.person("blocked");
     forge.root().post(&format!("/users/{}/block", person.id), json!({})).expect(201);
-    let tomorrow = json!({ "name": "short", "scopes": ["write_repository"], "expires_at": forge.clock.date(1) });
+    let tomorrow =
+        json!({ "name": "short", "scopes": ["write_repository"], "expires_at": forge.clock.date(1) });
     let expired = public.token_with(tomorrow);
     expect_row(&forge, "alive", &public.full_path, Some(&expired.secret), YES, YES);
     // Noon was the start; the date begins in twelve hours, and one second before it the token lives.
@@ -291,7 +305,8 @@ fn dead_credentials_are_refused_alike_even_where_nobody_needs_one() {
     forge.clock.advance_seconds(1);
 
     let unknown = format!("{}x", &expired.secret[..expired.secret.len() - 1]);
-    let secrets = [&*expired.secret, &revoked.secret, person.token.as_deref().unwrap(), &unknown, "password", "é"];
+    let secrets =
+        [&*expired.secret, &revoked.secret, person.token.as_deref().unwrap(), &unknown, "password", "é"];
     for secret in secrets {
         for path in [&*public.full_path, &private.full_path, "no/such"] {
             expect_row(&forge, secret, path, Some(secret), CHALLENGE, CHALLENGE);
@@ -363,8 +378,10 @@ fn hidden_and_missing_are_the_same_bytes() {
         ] {
             let kind = format!("Content-Type: {kind}");
             let headers = [headers, &[kind.as_str()]].concat();
-            let answers = [&hidden.full_path, "no/such", &format!("{}/nothing", home.group.full_path)]
-                .map(|path| ask(&forge, &format!("{method} /{path}.git/{rest}"), &headers, b"0000").lasting());
+            let answers =
+                [&hidden.full_path, "no/such", &format!("{}/nothing", home.group.full_path)].map(|path| {
+                    ask(&forge, &format!("{method} /{path}.git/{rest}"), &headers, b"0000").lasting()
+                });
             let [first, others @ ..] = &answers;
             assert!(others.iter().all(|other| other == first), "{method} {rest}: {answers:?}");
         }
@@ -383,7 +400,8 @@ fn checks_come_in_the_order_that_leaks_nothing() {
     // The shape of the request before the credential.
     let answer = ask(&forge, &format!("DELETE /{path}.git/info/refs"), &[&wrong], b"");
     assert_eq!(answer.status, 405);
-    let answer = ask(&forge, &format!("GET /{path}/../x.git/info/refs?service=git-upload-pack"), &[&wrong], b"");
+    let answer =
+        ask(&forge, &format!("GET /{path}/../x.git/info/refs?service=git-upload-pack"), &[&wrong], b"");
     assert_eq!(answer.status, 404);
     // The credential before the command, and before the scope.
     let answer = ask(&forge, &format!("GET /{path}.git/info/refs?service=x"), &[&wrong], b"");
@@ -395,7 +413,13 @@ fn checks_come_in_the_order_that_leaks_nothing() {
     }
     // The command before the project.
     for path in [path, "no/such"] {
-        for query in ["", "?service=", "?service=git-upload-archive", "?service=upload-pack", "?service=git-upload-pack%00"] {
+        for query in [
+            "",
+            "?service=",
+            "?service=git-upload-archive",
+            "?service=upload-pack",
+            "?service=git-upload-pack%00",
+        ] {
             let answer = ask(&forge, &format!("GET /{path}.git/info/refs{query}"), &[&guest], b"");
             assert_eq!((answer.status, &*answer.body), (403, UNKNOWN_COMMAND), "{query}");
             let answer = ask(&forge, &format!("GET /{path}.git/info/refs{query}"), &[], b"");
@@ -410,7 +434,9 @@ fn checks_come_in_the_order_that_leaks_nothing() {
     // The role before the archive, and everything before the body's kind.
     forge.root().post(&private.path("/archive"), json!({})).expect(201);
     assert_eq!(both(&forge, path, &[&guest], Act::Push), (403, MAY_NOT_PUSH_HERE.to_owned()));
-    for (headers, status) in [(vec![&*wrong], 401), (vec![&*useless], 403), (vec![&*guest], 403), (vec![&*reporter], 403)] {
+    for (headers, status) in
+        [(vec![&*wrong], 401), (vec![&*useless], 403), (vec![&*guest], 403), (vec![&*reporter], 403)]
+    {
         let headers = [headers, vec!["Content-Type: text/html"]].concat();
         let answer = ask(&forge, &format!("POST /{path}.git/git-receive-pack"), &headers, b"0000");
         assert_eq!(answer.status, status, "{answer:?}");
@@ -509,7 +535,9 @@ fn an_advertisement_says_what_it_is_and_is_kept_by_nobody() {
     assert!(first.starts_with("001e# service=git-upload-pack\n0000000eversion 1\n"), "{first}");
     let second = refs("git-upload-pack", &["Git-Protocol: version=2"]);
     assert!(second.starts_with("000eversion 2\n"), "{second}");
-    assert!(second.contains("ls-refs=unborn") && second.contains("fetch=shallow") && second.contains("filter"));
+    assert!(
+        second.contains("ls-refs=unborn") && second.contains("fetch=shallow") && second.contains("filter")
+    );
     assert!(!second.contains("object-info") && !second.contains("session-id"), "{second}");
     // Keys that nobody knows are passed over; what is no list of keys is not looked at.
     assert_eq!(refs("git-upload-pack", &["Git-Protocol: hello=1:version=2"]), second);
@@ -519,7 +547,9 @@ fn an_advertisement_says_what_it_is_and_is_kept_by_nobody() {
     // There is no second version of a push.
     let push = refs("git-receive-pack", &[&credential, "Git-Protocol: version=2"]);
     assert!(push.starts_with("001f# service=git-receive-pack\n0000"), "{push}");
-    for capability in ["report-status-v2", "delete-refs", "side-band-64k", "atomic", "push-options", "object-format=sha1"] {
+    for capability in
+        ["report-status-v2", "delete-refs", "side-band-64k", "atomic", "push-options", "object-format=sha1"]
+    {
         assert!(push.contains(capability), "{capability}: {push}");
     }
     assert!(!push.contains("push-cert"), "{push}");
@@ -535,13 +565,20 @@ fn an_advertisement_says_what_it_is_and_is_kept_by_nobody() {
     // The answers to the second request, too.
     let kind = format!("Content-Type: {FETCH_REQUEST}");
     let list = b"0014command=ls-refs\n0000";
-    let reply = ask(&forge, &format!("POST /{path}.git/git-upload-pack"), &[&kind, "Git-Protocol: version=2"], list);
-    assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/x-git-upload-pack-result")));
+    let reply =
+        ask(&forge, &format!("POST /{path}.git/git-upload-pack"), &[&kind, "Git-Protocol: version=2"], list);
+    assert_eq!(
+        (reply.status, reply.header("content-type")),
+        (200, Some("application/x-git-upload-pack-result"))
+    );
     assert!(reply.body.contains(" refs/heads/main\n"), "{reply:?}");
     expect_no_cache(&reply);
     let kind = format!("Content-Type: {PUSH_REQUEST}");
     let reply = ask(&forge, &format!("POST /{path}.git/git-receive-pack"), &[&kind, &credential], b"0000");
-    assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/x-git-receive-pack-result")));
+    assert_eq!(
+        (reply.status, reply.header("content-type")),
+        (200, Some("application/x-git-receive-pack-result"))
+    );
     expect_no_cache(&reply);
     // A client of the first days of HTTP is served as well.
     let mut old = Connection::open(&forge);
@@ -597,13 +634,27 @@ fn the_dumb_protocol_is_not_served() {
     assert_eq!(refs(&[]).status, 401);
     assert_eq!((refs(&[&reporter]).status, &*refs(&[&reporter]).body), (403, UNKNOWN_COMMAND));
     let zero = "0".repeat(38);
-    for rest in ["HEAD", "objects/info/packs", "objects/info/alternates", &format!("objects/00/{zero}"), "objects/pack/x.pack"] {
+    for rest in [
+        "HEAD",
+        "objects/info/packs",
+        "objects/info/alternates",
+        &format!("objects/00/{zero}"),
+        "objects/pack/x.pack",
+    ] {
         for headers in [&[][..], &[&*reporter]] {
             let reply = ask(&forge, &format!("GET /{path}.git/{rest}"), headers, b"");
             assert_eq!((reply.status, &*reply.body), (404, NOT_FOUND), "{rest}");
         }
     }
-    for rest in ["config", "description", "packed-refs", "refs/heads/main", "hooks/pre-receive", "logs/HEAD", "shallow"] {
+    for rest in [
+        "config",
+        "description",
+        "packed-refs",
+        "refs/heads/main",
+        "hooks/pre-receive",
+        "logs/HEAD",
+        "shallow",
+    ] {
         let reply = ask(&forge, &format!("GET /{path}.git/{rest}"), &[&reporter], b"");
         assert_eq!(reply.status, 404, "{rest}");
     }
@@ -614,20 +665,29 @@ fn without_git_at_its_end_the_first_request_is_redirected_whether_anything_exist
     let forge = forge!();
     let project = forge.project("private");
     for path in [&*project.full_path, "no/such", "No/Such/Thing"] {
-        for query in ["", "?service=git-upload-pack", "?service=git-receive-pack", "?service=git-upload-pack&x=1"] {
+        for query in
+            ["", "?service=git-upload-pack", "?service=git-receive-pack", "?service=git-upload-pack&x=1"]
+        {
             for headers in [&[][..], &[&*basic("wrong")]] {
                 let reply = ask(&forge, &format!("GET /{path}/info/refs{query}"), headers, b"");
                 let location = format!("/{path}.git/info/refs{query}");
                 assert_eq!((reply.status, reply.header("location")), (301, Some(&*location)));
             }
         }
-        for line in [format!("GET /{path}/info/refs?service=git-other"), format!("POST /{path}/git-upload-pack")] {
+        for line in
+            [format!("GET /{path}/info/refs?service=git-other"), format!("POST /{path}/git-upload-pack")]
+        {
             let reply = ask(&forge, &line, &[&format!("Content-Type: {FETCH_REQUEST}")], b"0000");
             assert_eq!((reply.status, reply.header("location")), (404, None), "{line}");
         }
     }
     // Nobody is sent to another host.
-    for path in ["//evil.example/x", "/%2Fevil.example/x", "/-/git-redirect/%2Fevil.example%2Fx", "/-/git-redirect/x%2F..%2Fy"] {
+    for path in [
+        "//evil.example/x",
+        "/%2Fevil.example/x",
+        "/-/git-redirect/%2Fevil.example%2Fx",
+        "/-/git-redirect/x%2F..%2Fy",
+    ] {
         let reply = ask(&forge, &format!("GET {path}/info/refs?service=git-upload-pack"), &[], b"");
         assert_eq!((reply.status, reply.header("location")), (404, None), "{path}");
     }
@@ -645,11 +705,19 @@ fn bodies_of_another_kind_or_encoding_are_refused() {
         (reply.status, reply.body)
     };
     for (service, expected) in [("git-upload-pack", FETCH_REQUEST), ("git-receive-pack", PUSH_REQUEST)] {
-        for actual in ["text/html", "application/x-git-request", &format!("{expected}; charset=utf-8"), &expected.to_uppercase()] {
+        for actual in [
+            "text/html",
+            "application/x-git-request",
+            &format!("{expected}; charset=utf-8"),
+            &expected.to_uppercase(),
+        ] {
             let answer = post(service, &[&format!("Content-Type: {actual}")]);
             assert_eq!(answer, (415, format!("Expected the content type {expected}, but got {actual}.\n")));
         }
-        assert_eq!(post(service, &[]), (415, format!("Expected the content type {expected}, but got none.\n")));
+        assert_eq!(
+            post(service, &[]),
+            (415, format!("Expected the content type {expected}, but got none.\n"))
+        );
         let kind = format!("Content-Type: {expected}");
         for encoding in ["deflate", "br", "zstd", "gzip, gzip", "GZIP2"] {
             let answer = post(service, &[&kind, &format!("Content-Encoding: {encoding}")]);
@@ -671,8 +739,12 @@ fn bodies_of_another_kind_or_encoding_are_refused() {
 /// Returns what `gzip` makes of these bytes.
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     use std::process::{Command, Stdio};
-    let mut child =
-        Command::new("gzip").arg("-c").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("gzip runs");
+    let mut child = Command::new("gzip")
+        .arg("-c")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("gzip runs");
     let mut input = child.stdin.take().unwrap();
     let bytes = bytes.to_vec();
     let feeding = std::thread::spawn(move || input.write_all(&bytes).unwrap());
@@ -786,7 +858,11 @@ fn too_many_wrong_secrets_from_one_address_have_to_wait() {
     // From here on the secret is not looked at, not even the right one, and not even what cannot be one.
     for header in [&*basic("wrong"), &*right, "Authorization: Basic nonsense"] {
         let reply = fetch(&[header]);
-        assert_eq!((reply.status, &*reply.body), (429, "Too many failed log-ins. Retry later.\n"), "{header}");
+        assert_eq!(
+            (reply.status, &*reply.body),
+            (429, "Too many failed log-ins. Retry later.\n"),
+            "{header}"
+        );
         assert_eq!(reply.header("content-type"), Some("text/plain; charset=utf-8"));
         assert_eq!(reply.header("www-authenticate"), None);
         let seconds: i64 = reply.header("retry-after").unwrap().parse().unwrap();

@@ -51,11 +51,18 @@ fn every_route_refuses_a_useless_token() {
     let useless = project.token(&["self_rotate"], 40);
     let mut refused = 0;
     for route in portcullis_web::routes::table() {
-        if matches!(route.access, Access::Public(_)) || route.path.contains("/self") || route.path == "/-/metrics" {
+        if matches!(route.access, Access::Public(_))
+            || route.path.contains("/self")
+            || route.path == "/-/metrics"
+        {
             continue;
         }
         let path = route.path.replace("{id}", &project.id.to_string()).replace("{*object}", "pack/x");
-        let path: String = path.split('/').map(|part| if part.starts_with('{') { "1" } else { part }).collect::<Vec<_>>().join("/");
+        let path: String = path
+            .split('/')
+            .map(|part| if part.starts_with('{') { "1" } else { part })
+            .collect::<Vec<_>>()
+            .join("/");
         let basic = format!("Basic {}", base64(&format!("x:{}", useless.secret)));
         let query = if route.path.ends_with("info/refs") { "?service=git-upload-pack" } else { "" };
         let headers = [("authorization", basic.as_str()), ("private-token", useless.secret.as_str())];
@@ -70,7 +77,8 @@ fn base64(text: &str) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for chunk in text.as_bytes().chunks(3) {
-        let bits = chunk.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        let bits =
+            chunk.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
         for index in 0..4 {
             let sextet = (bits >> (18 - 6 * index)) & 63;
             out.push(if index <= chunk.len() { char::from(ALPHABET[sextet as usize]) } else { '=' });
@@ -87,7 +95,10 @@ fn a_route_that_names_a_second_place_checks_both() {
     let mine = forge.group("mine", "private");
     let theirs = forge.group("theirs", "private");
     let alice = forge.person("alice");
-    forge.root().post(&format!("/groups/{}/members", mine.id), json!({ "user_id": alice.id, "access_level": 50 })).expect(201);
+    forge
+        .root()
+        .post(&format!("/groups/{}/members", mine.id), json!({ "user_id": alice.id, "access_level": 50 }))
+        .expect(201);
     alice.post("/projects", json!({ "name": "a", "namespace_id": mine.id })).expect(201);
     let hidden = alice.post("/projects", json!({ "name": "a", "namespace_id": theirs.id }));
     let missing = alice.post("/projects", json!({ "name": "a", "namespace_id": 999_999 }));
@@ -97,7 +108,10 @@ fn a_route_that_names_a_second_place_checks_both() {
     let missing = alice.post("/groups", json!({ "name": "s", "path": "s", "parent_id": 999_999 }));
     assert_eq!((hidden.status, hidden.text), (404, missing.text));
     // Seeing it is not enough either.
-    forge.root().post(&format!("/groups/{}/members", theirs.id), json!({ "user_id": alice.id, "access_level": 30 })).expect(201);
+    forge
+        .root()
+        .post(&format!("/groups/{}/members", theirs.id), json!({ "user_id": alice.id, "access_level": 30 }))
+        .expect(201);
     alice.post("/projects", json!({ "name": "a", "namespace_id": theirs.id })).expect(403);
 }
 
@@ -108,14 +122,24 @@ fn nobody_creates_or_rotates_a_token_above_their_role_or_scopes_as_they_are_now(
     let project = forge.project("private");
     let maintainer = project.member(40);
     let owner_token = project.token(&["api"], 50);
-    let own = maintainer.post(&project.path("/access_tokens"), json!({ "name": "m", "scopes": ["api"] })).expect(201).json();
+    let own = maintainer
+        .post(&project.path("/access_tokens"), json!({ "name": "m", "scopes": ["api"] }))
+        .expect(201)
+        .json();
     // Above the role.
     let path = project.path(&format!("/access_tokens/{}/rotate", owner_token.token_id));
     maintainer.post(&path, json!({})).expect(400);
-    maintainer.post(&project.path("/access_tokens"), json!({ "name": "o", "scopes": ["api"], "access_level": 50 })).expect(400);
+    maintainer
+        .post(&project.path("/access_tokens"), json!({ "name": "o", "scopes": ["api"], "access_level": 50 }))
+        .expect(400);
     // Demoted: what was possible a moment ago is not any more.
-    forge.root().put(&project.path(&format!("/members/{}", maintainer.id)), json!({ "access_level": 30 })).expect(200);
-    maintainer.post(&project.path("/access_tokens"), json!({ "name": "d", "scopes": ["api"], "access_level": 10 })).expect(400);
+    forge
+        .root()
+        .put(&project.path(&format!("/members/{}", maintainer.id)), json!({ "access_level": 30 }))
+        .expect(200);
+    maintainer
+        .post(&project.path("/access_tokens"), json!({ "name": "d", "scopes": ["api"], "access_level": 10 }))
+        .expect(400);
     maintainer.post(&project.path(&format!("/access_tokens/{}/rotate", own["id"])), json!({})).expect(401);
     // Above the scopes: `sudo` can be given only by who holds it.
     let admin = forge.with_token(&forge.personal_token("root", &["api"]));
@@ -215,7 +239,9 @@ fn parallel_rotations_yield_one_child() {
             .map(|index| {
                 let (root, own) = (forge.root().clone(), bot.caller.clone());
                 let (path, itself) = (path.clone(), project.path("/access_tokens/self/rotate"));
-                scope.spawn(move || if index % 2 == 0 { root.post(&path, json!({})) } else { own.post(&itself, json!({})) })
+                scope.spawn(move || {
+                    if index % 2 == 0 { root.post(&path, json!({})) } else { own.post(&itself, json!({})) }
+                })
             })
             .collect();
         racing.into_iter().map(|thread| thread.join().unwrap()).collect()
@@ -239,14 +265,23 @@ fn concurrent_creations_never_collide_on_a_bot_name() {
         let racing: Vec<_> = (0..12)
             .map(|index| {
                 let (root, path) = (forge.root().clone(), path.clone());
-                scope.spawn(move || root.post(&path, json!({ "name": format!("t{index}"), "scopes": ["api"] })).expect(201).json())
+                scope.spawn(move || {
+                    root.post(&path, json!({ "name": format!("t{index}"), "scopes": ["api"] }))
+                        .expect(201)
+                        .json()
+                })
             })
             .collect();
         racing.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     let mut names: Vec<String> = made
         .iter()
-        .map(|token| forge.with_token(token["token"].as_str().unwrap()).get("/user").json()["username"].as_str().unwrap().to_owned())
+        .map(|token| {
+            forge.with_token(token["token"].as_str().unwrap()).get("/user").json()["username"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
         .collect();
     names.sort();
     names.dedup();
@@ -366,7 +401,20 @@ fn forwarded_headers_count_only_from_configured_proxies() {
 fn names_never_reach_a_shell_or_an_option_position() {
     let forge = forge!();
     let group = forge.group("acme", "public");
-    for branch in ["--upload-pack=touch", "-x", "a b", "a..b", "a~1", "$(touch x)", "a\nb", "refs/../x", ".lock", "x.lock", "@{", ""] {
+    for branch in [
+        "--upload-pack=touch",
+        "-x",
+        "a b",
+        "a..b",
+        "a~1",
+        "$(touch x)",
+        "a\nb",
+        "refs/../x",
+        ".lock",
+        "x.lock",
+        "@{",
+        "",
+    ] {
         let body = json!({ "name": "p", "namespace_id": group.id, "default_branch": branch, "initialize_with_readme": true });
         let answer = forge.root().post("/projects", body);
         if branch.is_empty() {
@@ -379,14 +427,18 @@ fn names_never_reach_a_shell_or_an_option_position() {
         }
     }
     for path in ["-x", "--help", "a/b", "..", "a..b", "x.git", "$(x)", "a;b", "a\u{0}b", "ａ"] {
-        let answer = forge.root().post("/projects", json!({ "name": "n", "path": path, "namespace_id": group.id }));
+        let answer =
+            forge.root().post("/projects", json!({ "name": "n", "path": path, "namespace_id": group.id }));
         assert_eq!(answer.status, 400, "{path}: {}", answer.text);
         let answer = forge.root().post("/groups", json!({ "name": "n", "path": path }));
         assert_eq!(answer.status, 400, "{path}: {}", answer.text);
     }
     // Texts that people read may hold anything that is no control character, and come back as they went in.
     let name = "Robert'); DROP TABLE users;-- <script>$(x)`y`";
-    let made = forge.root().post("/projects", json!({ "name": name, "path": "bobby", "namespace_id": group.id })).expect(201);
+    let made = forge
+        .root()
+        .post("/projects", json!({ "name": name, "path": "bobby", "namespace_id": group.id }))
+        .expect(201);
     assert_eq!(made.json()["name"], name);
 }
 
@@ -414,8 +466,14 @@ fn bad_input_is_named_changes_nothing_and_the_server_goes_on() {
         (json!({ "name": "x", "scopes": { "a": 1 } }), "scopes is invalid"),
         (json!({ "name": "x", "scopes": ["api", "everything"] }), "scopes does not have a valid value"),
         (json!({ "name": "x", "scopes": ["sudo"] }), "scopes does not have a valid value"),
-        (json!({ "name": "x", "scopes": ["api"], "access_level": 0 }), "access_level does not have a valid value"),
-        (json!({ "name": "x", "scopes": ["api"], "access_level": 99_999_999_999_i64 }), "access_level does not have a valid value"),
+        (
+            json!({ "name": "x", "scopes": ["api"], "access_level": 0 }),
+            "access_level does not have a valid value",
+        ),
+        (
+            json!({ "name": "x", "scopes": ["api"], "access_level": 99_999_999_999_i64 }),
+            "access_level does not have a valid value",
+        ),
         (json!({ "name": "x", "scopes": ["api"], "access_level": "much" }), "access_level is invalid"),
         (json!({ "name": "x", "scopes": ["api"], "expires_at": "2026-02-30" }), "expires_at is invalid"),
         (json!({ "name": "x", "scopes": ["api"], "expires_at": "soon" }), "expires_at is invalid"),
@@ -428,7 +486,10 @@ fn bad_input_is_named_changes_nothing_and_the_server_goes_on() {
         assert_eq!(answer.status, 400, "{body}: {}", answer.text);
         assert!(answer.text.contains(expected), "{body}: {}", answer.text);
     }
-    for (path, body) in [("/groups", json!({ "name": "g", "path": "g", "description": "a\u{0}b" })), ("/projects", json!({ "name": "p", "topics": ["a\u{0}"] }))] {
+    for (path, body) in [
+        ("/groups", json!({ "name": "g", "path": "g", "description": "a\u{0}b" })),
+        ("/projects", json!({ "name": "p", "topics": ["a\u{0}"] })),
+    ] {
         assert!(forge.root().post(path, body).expect(400).text.contains("NUL"));
     }
     for query in ["search=%00", "search=a%00b&per_page=1", "username=%00"] {
@@ -442,9 +503,19 @@ fn bad_input_is_named_changes_nothing_and_the_server_goes_on() {
     let large = vec![b'x'; 2 << 20];
     let answer = forge.root().send("POST", &format!("/api/v4{tokens}"), &json_type, &large);
     assert_eq!(answer.status, 413, "{}", answer.text);
-    let answer = forge.root().send("POST", &format!("/api/v4{tokens}"), &[("content-type", "text/csv")], b"a,b");
+    let answer =
+        forge.root().send("POST", &format!("/api/v4{tokens}"), &[("content-type", "text/csv")], b"a,b");
     assert_eq!(answer.status, 415, "{}", answer.text);
-    for path in ["/projects/%2e%2e%2f%2e%2e", "/projects/a%2F..%2Fb", "/projects/%00", "/projects/%ff", "/projects/99999999999999999999", "/projects/-1", "/nothing", "/projects/1/nothing"] {
+    for path in [
+        "/projects/%2e%2e%2f%2e%2e",
+        "/projects/a%2F..%2Fb",
+        "/projects/%00",
+        "/projects/%ff",
+        "/projects/99999999999999999999",
+        "/projects/-1",
+        "/nothing",
+        "/projects/1/nothing",
+    ] {
         let answer = forge.root().get(path);
         assert_eq!(answer.status, 404, "{path}: {}", answer.text);
         assert!(answer.json().is_object());
@@ -461,7 +532,11 @@ fn half_closed_connections_get_their_answer() {
     let forge = forge!();
     let address = forge.url.strip_prefix("http://").unwrap();
     let mut socket = std::net::TcpStream::connect(address).unwrap();
-    socket.write_all(format!("GET /-/health HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").as_bytes()).unwrap();
+    socket
+        .write_all(
+            format!("GET /-/health HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").as_bytes(),
+        )
+        .unwrap();
     socket.shutdown(std::net::Shutdown::Write).unwrap();
     let mut text = String::new();
     socket.read_to_string(&mut text).unwrap();
@@ -469,7 +544,9 @@ fn half_closed_connections_get_their_answer() {
     // A body that is announced and does not come changes nothing.
     let mut socket = std::net::TcpStream::connect(address).unwrap();
     let secret = forge.root().token.clone().unwrap();
-    let head = format!("POST /api/v4/groups HTTP/1.1\r\nhost: {address}\r\nprivate-token: {secret}\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{{\"name\":");
+    let head = format!(
+        "POST /api/v4/groups HTTP/1.1\r\nhost: {address}\r\nprivate-token: {secret}\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{{\"name\":"
+    );
     socket.write_all(head.as_bytes()).unwrap();
     socket.shutdown(std::net::Shutdown::Write).unwrap();
     let mut text = String::new();
@@ -498,6 +575,9 @@ fn a_secret_is_shown_once_and_never_repeated() {
     }
     let refused = forge!(|settings| settings.allow_token_in_query = false);
     let secret = refused.root().token.clone().unwrap();
-    assert_eq!(refused.anyone().send("GET", &format!("/api/v4/user?private_token={secret}"), &[], b"").status, 401);
+    assert_eq!(
+        refused.anyone().send("GET", &format!("/api/v4/user?private_token={secret}"), &[], b"").status,
+        401
+    );
     let _: Value = refused.root().get("/user").expect(200).json();
 }

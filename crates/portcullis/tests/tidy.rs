@@ -31,7 +31,11 @@ const RULES_MAY_NEED: [&str; 6] = ["bitflags", "crc32fast", "jiff", "serde", "sh
 /// The public functions of `app` that take no proof, each with its reason.
 const WITHOUT_PROOF: [(&str, &str, &str); 11] = [
     ("access.rs", "authenticate", "it finds out who asks, before anything can be proven"),
-    ("access.rs", "act_as", "it takes the viewer of an administrator apart, and checks the right to do so itself"),
+    (
+        "access.rs",
+        "act_as",
+        "it takes the viewer of an administrator apart, and checks the right to do so itself",
+    ),
     ("access.rs", "authorize", "it is what makes a proof"),
     ("forge.rs", "open", "start-up, before there is anybody"),
     ("forge.rs", "migrate_only", "start-up, before there is anybody"),
@@ -124,7 +128,11 @@ fn expect_none(found: Vec<String>, reason: &str, way_out: &str) {
 }
 
 /// Returns each line of code, outside of the places where it is allowed, in which one of the words stands.
-fn lines_with(words: &[&str], crates: impl IntoIterator<Item = &'static str>, allowed: &[&str]) -> Vec<String> {
+fn lines_with(
+    words: &[&str],
+    crates: impl IntoIterator<Item = &'static str>,
+    allowed: &[&str],
+) -> Vec<String> {
     let mut found = Vec::new();
     for source in crates.into_iter().flat_map(sources) {
         if allowed.iter().any(|place| source.path.starts_with(place)) {
@@ -165,7 +173,8 @@ fn crates_import_only_along_the_arrows() {
         for dependency in dependencies(name, "dev-dependencies").keys() {
             let other = dependency.strip_prefix("portcullis-");
             if other.is_some_and(|other| other != "testkit" && !may.contains(&other)) {
-                found.push(format!("{}/Cargo.toml: the tests of {name} depend on {dependency}", folder(name)));
+                found
+                    .push(format!("{}/Cargo.toml: the tests of {name} depend on {dependency}", folder(name)));
             }
         }
     }
@@ -178,23 +187,40 @@ fn crates_import_only_along_the_arrows() {
 
 #[test]
 fn every_crate_is_known_here() {
-    let mut folders: Vec<_> =
-        std::fs::read_dir(root().join("crates")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut folders: Vec<_> = std::fs::read_dir(root().join("crates"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     folders.push("bench".to_owned());
     let unknown = folders.into_iter().filter(|name| !crates().any(|known| known == name)).collect();
-    expect_none(unknown, "a crate that is not in ARROWS has no walls", "add it to ARROWS, with what it may import");
+    expect_none(
+        unknown,
+        "a crate that is not in ARROWS has no walls",
+        "add it to ARROWS, with what it may import",
+    );
 }
 
 #[test]
 fn the_rules_need_almost_nothing() {
     let needed = dependencies("rules", "dependencies").into_keys();
-    let found = needed.filter(|name| !RULES_MAY_NEED.contains(&&**name)).map(|name| format!("rules depends on {name}"));
+    let found = needed
+        .filter(|name| !RULES_MAY_NEED.contains(&&**name))
+        .map(|name| format!("rules depends on {name}"));
     expect_none(
         found.collect(),
         "the rules are pure, so that they can be read on one screen and tested over every case there is",
         "pass in as a value what the rules would have read for themselves",
     );
-    let impure = ["async fn", "std::fs", "std::net", "std::process", "std::thread", "SystemTime", "Instant", "println!"];
+    let impure = [
+        "async fn",
+        "std::fs",
+        "std::net",
+        "std::process",
+        "std::thread",
+        "SystemTime",
+        "Instant",
+        "println!",
+    ];
     expect_none(
         lines_with(&impure, ["rules"], &[]),
         "the rules are functions from facts to an answer: no clock, no file, no request",
@@ -204,7 +230,17 @@ fn the_rules_need_almost_nothing() {
 
 #[test]
 fn the_engines_know_no_users() {
-    let words = ["UserId", "TokenId", "ProjectId", "AccessToken", "TokenSecret", "ScopeSet", "Role", "Visibility", "portcullis_rules"];
+    let words = [
+        "UserId",
+        "TokenId",
+        "ProjectId",
+        "AccessToken",
+        "TokenSecret",
+        "ScopeSet",
+        "Role",
+        "Visibility",
+        "portcullis_rules",
+    ];
     expect_none(
         lines_with(&words, ["git", "registry"], &[]),
         "git and registry are engines: paths, streams and protocol. app decides who may start them",
@@ -230,10 +266,16 @@ fn sql_stays_in_store() {
     for name in except(&["store", "testkit"]) {
         for kind in ["dependencies", "dev-dependencies"] {
             let names = dependencies(name, kind).into_keys();
-            declared.extend(names.filter(|dependency| matches!(&**dependency, "rusqlite" | "tokio-postgres" | "deadpool-postgres")));
+            declared.extend(names.filter(|dependency| {
+                matches!(&**dependency, "rusqlite" | "tokio-postgres" | "deadpool-postgres")
+            }));
         }
     }
-    expect_none(declared, "only store knows a database driver", "go through a use case, or through testkit in a test");
+    expect_none(
+        declared,
+        "only store knows a database driver",
+        "go through a use case, or through testkit in a test",
+    );
 }
 
 #[test]
@@ -248,7 +290,11 @@ fn http_stays_in_web() {
 #[test]
 fn the_environment_stays_in_the_binary() {
     expect_none(
-        lines_with(&["std::env", "env::var", "env::args"], except(&["portcullis", "bench", "testkit"]), &["crates/git/src/hook.rs"]),
+        lines_with(
+            &["std::env", "env::var", "env::args"],
+            except(&["portcullis", "bench", "testkit"]),
+            &["crates/git/src/hook.rs"],
+        ),
         "settings are one typed structure that is passed in; nobody reads them from the air. A hook is a process of its own, \
          to which Git speaks through the environment",
         "add a key to the settings, and read it in crates/portcullis/src/config.rs",
@@ -278,7 +324,8 @@ fn versions_are_chosen_in_one_place() {
             }
         }
         let lints = manifest(name);
-        if lints.get("lints").and_then(|lints| lints.get("workspace")).and_then(Value::as_bool) != Some(true) {
+        if lints.get("lints").and_then(|lints| lints.get("workspace")).and_then(Value::as_bool) != Some(true)
+        {
             found.push(format!("{}/Cargo.toml: has no [lints] workspace = true", folder(name)));
         }
     }
@@ -310,18 +357,23 @@ fn every_use_case_takes_a_proof() {
         let file = source.path.strip_prefix("crates/app/src/").unwrap();
         for (name, signature) in public_functions(&source) {
             counted += 1;
-            let excused = WITHOUT_PROOF.iter().find(|(excused, function, _)| (*excused, *function) == (file, &*name));
+            let excused =
+                WITHOUT_PROOF.iter().find(|(excused, function, _)| (*excused, *function) == (file, &*name));
             match (proofs.iter().any(|proof| signature.contains(proof)), excused) {
                 (false, None) => found.push(format!("{}: {name}", source.path)),
                 (false, Some(excused)) => used.push(*excused),
-                (true, Some(_)) => found.push(format!("{}: {name} takes a proof and needs no exception any more", source.path)),
+                (true, Some(_)) => found
+                    .push(format!("{}: {name} takes a proof and needs no exception any more", source.path)),
                 (true, None) => {}
             }
         }
     }
     assert!(counted > 50, "only {counted} functions were found; has their shape changed?");
     for excused in WITHOUT_PROOF.iter().filter(|excused| !used.contains(*excused)) {
-        found.push(format!("{}: there is no {} without a proof; take its exception away", excused.0, excused.1));
+        found.push(format!(
+            "{}: there is no {} without a proof; take its exception away",
+            excused.0, excused.1
+        ));
     }
     expect_none(
         found,
@@ -340,12 +392,12 @@ fn every_action_is_asked_somewhere() {
     // Act and action: the type in a signature, or the value in a guard.
     let asked = |name: &str| {
         [format!("act::{name}"), format!("Action::{name}")].iter().any(|text| {
-            code.match_indices(text.as_str()).any(|(at, _)| {
-                !code[at + text.len()..].starts_with(|next: char| next.is_alphanumeric())
-            })
+            code.match_indices(text.as_str())
+                .any(|(at, _)| !code[at + text.len()..].starts_with(|next: char| next.is_alphanumeric()))
         })
     };
-    let unasked = Action::ALL.iter().map(|action| action.name()).filter(|name| !asked(name)).map(str::to_owned);
+    let unasked =
+        Action::ALL.iter().map(|action| action.name()).filter(|name| !asked(name)).map(str::to_owned);
     expect_none(
         unasked.collect(),
         "a row of the rules that nothing asks for is a promise that nothing keeps",
@@ -364,7 +416,9 @@ fn lints_are_expected_and_not_allowed() {
             }
         }
         for (at, _) in source.text.match_indices("[expect(") {
-            if source.text[..at].ends_with(['#', '!']) && !source.text[at..].split(")]").next().unwrap().contains("reason") {
+            if source.text[..at].ends_with(['#', '!'])
+                && !source.text[at..].split(")]").next().unwrap().contains("reason")
+            {
                 let line = source.text[..at].lines().count();
                 found.push(format!("{}:{line}: an expectation without a reason", source.path));
             }
@@ -387,8 +441,12 @@ fn every_crate_opens_with_what_it_is_for() {
             found.push(format!("{name} has neither lib.rs nor main.rs"));
             continue;
         };
-        let words: usize =
-            opening.text.lines().map_while(|line| line.strip_prefix("//!")).map(|line| line.split_whitespace().count()).sum();
+        let words: usize = opening
+            .text
+            .lines()
+            .map_while(|line| line.strip_prefix("//!"))
+            .map(|line| line.split_whitespace().count())
+            .sum();
         if words < 15 {
             found.push(format!("{}: its opening has {words} words", opening.path));
         }
@@ -418,7 +476,11 @@ fn modules_are_named_for_what_they_hold() {
             }
         }
     }
-    expect_none(found, "such a name says nothing, so everything ends up there", "name the file for the noun a newcomer would look for");
+    expect_none(
+        found,
+        "such a name says nothing, so everything ends up there",
+        "name the file for the noun a newcomer would look for",
+    );
 }
 
 #[test]
@@ -468,15 +530,21 @@ fn decisions_are_numbered() {
         }
     }
     assert!(!records.is_empty(), "docs/adr holds nothing");
-    expect_none(found, "a decision is cited by its number", "give it the next free one; supersede, never renumber");
+    expect_none(
+        found,
+        "a decision is cited by its number",
+        "give it the next free one; supersede, never renumber",
+    );
 }
 
 /// Returns everything that is compiled for the machine at hand, as name and version, and its licence. What was needed to
 /// build this test is there without the network. (`cargo metadata` would also name what a feature that is off would need.)
 fn dependency_tree() -> Option<Vec<(String, String)>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let arguments = ["tree", "--workspace", "--edges", "normal,build,dev", "--prefix", "none", "--format", "{p}|{l}"];
-    let output = Command::new(cargo).args(arguments).args(["--locked", "--offline"]).current_dir(root()).output();
+    let arguments =
+        ["tree", "--workspace", "--edges", "normal,build,dev", "--prefix", "none", "--format", "{p}|{l}"];
+    let output =
+        Command::new(cargo).args(arguments).args(["--locked", "--offline"]).current_dir(root()).output();
     let output = match output {
         Ok(output) => output,
         Err(error) => {
@@ -529,7 +597,9 @@ fn one<'a>(words: &'a [&'a str], allowed: &[String]) -> (bool, &'a [&'a str]) {
             let (met, rest) = any_of(inside, allowed);
             (met, rest.strip_prefix(&[")"]).expect("a parenthesis is closed"))
         }
-        [licence, "WITH", exception, rest @ ..] => (allowed.contains(&format!("{licence} WITH {exception}")), rest),
+        [licence, "WITH", exception, rest @ ..] => {
+            (allowed.contains(&format!("{licence} WITH {exception}")), rest)
+        }
         [licence, rest @ ..] => (allowed.iter().any(|one| one == licence), rest),
         [] => (false, words),
     }
@@ -560,15 +630,22 @@ fn dependencies_may_be_used() {
         let list = list.as_array().expect("a list").iter();
         list.map(|item| key.map_or(item, |key| &item[key]).as_str().expect("a text").to_owned()).collect()
     };
-    let (allowed, banned) = (texts(&policy["licenses"]["allow"], None), texts(&policy["bans"]["deny"], Some("crate")));
-    assert!(banned.iter().any(|name| name == "openssl") && banned.iter().any(|name| name == "native-tls"), "{banned:?}");
+    let (allowed, banned) =
+        (texts(&policy["licenses"]["allow"], None), texts(&policy["bans"]["deny"], Some("crate")));
+    assert!(
+        banned.iter().any(|name| name == "openssl") && banned.iter().any(|name| name == "native-tls"),
+        "{banned:?}"
+    );
     assert!(packages.len() > 100, "only {} packages were found", packages.len());
     let mut found = Vec::new();
     for (package, licence) in &packages {
         let name = package.split(' ').next().unwrap();
         let ours = package.contains(&*format!("({}", root().display()));
         if !ours && (licence.is_empty() || !can_be_met(licence, &allowed)) {
-            found.push(format!("{package} is under {}", if licence.is_empty() { "no licence that it names" } else { licence }));
+            found.push(format!(
+                "{package} is under {}",
+                if licence.is_empty() { "no licence that it names" } else { licence }
+            ));
         }
         if banned.iter().any(|banned| banned == name) {
             found.push(format!("{package} is banned"));

@@ -61,9 +61,31 @@ pub struct PathSegment(String);
 
 /// First segments that the forge keeps for its own addresses.
 const RESERVED_AT_TOP: &[&str] = &[
-    "-", "admin", "api", "assets", "dashboard", "explore", "ghost", "groups", "health", "help", "import",
-    "jwt", "login", "metrics", "oauth", "profile", "projects", "public", "robots.txt", "search", "static",
-    "uploads", "users", "v2", "well-known",
+    "-",
+    "admin",
+    "api",
+    "assets",
+    "dashboard",
+    "explore",
+    "ghost",
+    "groups",
+    "health",
+    "help",
+    "import",
+    "jwt",
+    "login",
+    "metrics",
+    "oauth",
+    "profile",
+    "projects",
+    "public",
+    "robots.txt",
+    "search",
+    "static",
+    "uploads",
+    "users",
+    "v2",
+    "well-known",
 ];
 
 /// Segments that would be ambiguous below a project.
@@ -200,7 +222,8 @@ impl Email {
         bounded(text, MAX_NAME_CHARACTERS)?;
         let fine = text.split_once('@').is_some_and(|(local, host)| {
             !local.is_empty() && !host.is_empty() && !host.contains('@') && !host.starts_with('.')
-        }) && !text.contains(|character: char| character.is_whitespace() || "<>\"(),;:\\".contains(character));
+        }) && !text
+            .contains(|character: char| character.is_whitespace() || "<>\"(),;:\\".contains(character));
         if fine { Ok(Email(text.to_owned())) } else { Err(NameRefusal::NotAnAddress) }
     }
 
@@ -233,9 +256,10 @@ mod tests {
         for fine in ["app", "a", "_x", "A.b-c_9", "proj.git-thing", "x1"] {
             assert!(PathSegment::parse(fine).is_ok(), "{fine}");
         }
-        for wrong in
-            ["", "-a", ".a", "a/b", "a b", "..", "a..b", "a.git", "a.GIT", "a.atom", "a.", "é", "a\0", "x.lock", "refs"]
-        {
+        for wrong in [
+            "", "-a", ".a", "a/b", "a b", "..", "a..b", "a.git", "a.GIT", "a.atom", "a.", "é", "a\0",
+            "x.lock", "refs",
+        ] {
             assert!(PathSegment::parse(wrong).is_err(), "{wrong}");
         }
         assert!(PathSegment::parse(&"a".repeat(255)).is_ok());
@@ -253,8 +277,12 @@ mod tests {
     fn a_number_is_an_id_and_never_a_path() {
         assert_eq!(IdOrPath::parse("17"), Some(IdOrPath::Id(17)));
         assert_eq!(IdOrPath::parse("99999999999999999999"), None);
-        assert!(matches!(IdOrPath::parse("Acme/App"), Some(IdOrPath::Path(path)) if path.as_str() == "acme/app"));
-        for wrong in ["", "a//b", "/a", "a/", "a/../b", "a/./b", "-a/b", "a/b.lock", "a\\b", "a b", "a/\u{202e}b"] {
+        assert!(
+            matches!(IdOrPath::parse("Acme/App"), Some(IdOrPath::Path(path)) if path.as_str() == "acme/app")
+        );
+        for wrong in
+            ["", "a//b", "/a", "a/", "a/../b", "a/./b", "-a/b", "a/b.lock", "a\\b", "a b", "a/\u{202e}b"]
+        {
             assert_eq!(IdOrPath::parse(wrong), None, "{wrong}");
         }
     }

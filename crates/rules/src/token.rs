@@ -267,7 +267,9 @@ mod tests {
     fn dates_are_read_strictly() {
         assert_eq!(parse_date("2026-01-31"), Some(date("2026-01-31")));
         assert_eq!(parse_date("2026-01-31T10:00:00Z"), Some(date("2026-01-31")));
-        for wrong in ["", "2026-02-30", "31.01.2026", "2026-1-31", "tomorrow", "2026-01-311", "２０２６-01-31"] {
+        for wrong in
+            ["", "2026-02-30", "31.01.2026", "2026-1-31", "tomorrow", "2026-01-311", "２０２６-01-31"]
+        {
             assert_eq!(parse_date(wrong), None, "{wrong}");
         }
     }
@@ -275,7 +277,8 @@ mod tests {
     #[test]
     fn only_paid_plans_create_on_saas_and_only_the_switches_count_elsewhere() {
         for plan in Plan::ALL {
-            let gate = |edition| CreationGate { instance_allows: true, edition, plan, root_group_allows: true };
+            let gate =
+                |edition| CreationGate { instance_allows: true, edition, plan, root_group_allows: true };
             assert!(gate(Edition::SelfManaged).allows());
             assert_eq!(gate(Edition::Saas).allows(), matches!(plan, Plan::Premium | Plan::Ultimate));
             assert!(!CreationGate { root_group_allows: false, ..gate(Edition::SelfManaged) }.allows());

@@ -60,7 +60,10 @@ fn the_whole_table_is_a_snapshot() {
             text.push_str(&format!("{:28}", action.name()));
             for (name, caller, role) in callers() {
                 let facts = Facts::Resource(Some(resource(visibility, role)));
-                text.push_str(&format!(" {name}={}", symbol(decide(&caller, &facts, *action)).replace(' ', "-")));
+                text.push_str(&format!(
+                    " {name}={}",
+                    symbol(decide(&caller, &facts, *action)).replace(' ', "-")
+                ));
             }
             text.push('\n');
         }
@@ -69,7 +72,10 @@ fn the_whole_table_is_a_snapshot() {
     for action in Action::ALL.iter().filter(|action| action.on() == On::Instance) {
         text.push_str(&format!("{:28}", action.name()));
         for (name, caller, _) in callers() {
-            if !Role::ALL.iter().any(|role| name.ends_with(role.name())) || name == "bot Owner" || name == "Owner" {
+            if !Role::ALL.iter().any(|role| name.ends_with(role.name()))
+                || name == "bot Owner"
+                || name == "Owner"
+            {
                 let answer = symbol(decide(&caller, &Facts::Instance, *action)).replace(' ', "-");
                 text.push_str(&format!(" {name}={answer}"));
             }
@@ -101,7 +107,8 @@ fn a_caller_without_scopes_has_no_rights_at_all() {
         for visibility in Visibility::ALL {
             for administrator in [false, true] {
                 let caller = known(CallerKind::Person, administrator, false, ScopeSet::empty());
-                for facts in [Facts::Instance, Facts::Resource(Some(resource(visibility, Some(Role::Owner))))] {
+                for facts in [Facts::Instance, Facts::Resource(Some(resource(visibility, Some(Role::Owner))))]
+                {
                     assert!(
                         matches!(decide(&caller, &facts, *action), Err(Denial::MissingScope(_))),
                         "{}",

@@ -374,10 +374,8 @@ pub async fn list(
         TokensOf::Everybody => {}
     }
     match filter.active {
-        Some(true) => conditions.and(
-            "t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > ?)",
-            [now.into()],
-        ),
+        Some(true) => conditions
+            .and("t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > ?)", [now.into()]),
         Some(false) => conditions.and("t.revoked_at IS NOT NULL OR t.expires_at <= ?", [now.into()]),
         None => {}
     }

@@ -174,7 +174,5 @@ pub async fn list(
         users::COLUMNS
     );
     let order = if filter.ascending { "e.id ASC" } else { "e.id DESC" };
-    conditions
-        .list(tx, &columns, "events e JOIN users u ON u.id = e.author_id", order, window, read)
-        .await
+    conditions.list(tx, &columns, "events e JOIN users u ON u.id = e.author_id", order, window, read).await
 }

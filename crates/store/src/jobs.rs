@@ -43,8 +43,7 @@ pub async fn insert(
     run_at: i64,
     now: i64,
 ) -> Result<(), Error> {
-    let params =
-        [V::from(kind), V::from(payload), V::from(unique_key), V::from(run_at), V::from(now)];
+    let params = [V::from(kind), V::from(payload), V::from(unique_key), V::from(run_at), V::from(now)];
     tx.run(&INSERT, &params).await?;
     Ok(())
 }
@@ -55,12 +54,7 @@ pub async fn insert(
 ///
 /// # Errors
 /// The database's.
-pub async fn lease(
-    tx: &mut Tx,
-    engine: Engine,
-    now: i64,
-    leased_until: i64,
-) -> Result<Option<Job>, Error> {
+pub async fn lease(tx: &mut Tx, engine: Engine, now: i64, leased_until: i64) -> Result<Option<Job>, Error> {
     let skip = match engine {
         Engine::Postgres => " FOR UPDATE SKIP LOCKED",
         // One writer at a time: there is nobody to skip.
@@ -72,12 +66,7 @@ pub async fn lease(
          RETURNING id, kind, payload, attempts"
     ));
     tx.one(&query, &[V::from(now), V::from(leased_until)], |row: &Row<'_>| {
-        Ok(Job {
-            id: JobId(row.get(0)?),
-            kind: row.get(1)?,
-            payload: row.get(2)?,
-            attempts: row.get(3)?,
-        })
+        Ok(Job { id: JobId(row.get(0)?), kind: row.get(1)?, payload: row.get(2)?, attempts: row.get(3)? })
     })
     .await
 }

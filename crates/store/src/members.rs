@@ -143,12 +143,7 @@ pub async fn delete_expired(tx: &mut Tx, now: i64) -> Result<u64, Error> {
 ///
 /// # Errors
 /// The database's.
-pub async fn other_owners(
-    tx: &mut Tx,
-    namespace: NamespaceId,
-    user: UserId,
-    now: i64,
-) -> Result<i64, Error> {
+pub async fn other_owners(tx: &mut Tx, namespace: NamespaceId, user: UserId, now: i64) -> Result<i64, Error> {
     let params = [V::from(namespace.0), V::from(user.0), V::from(now)];
     Ok(tx.one(&OWNERS_OF_NAMESPACE, &params, |row| row.get(0)).await?.unwrap_or(0))
 }
@@ -220,11 +215,8 @@ pub async fn list(
     if !filter.users.is_empty() {
         conditions.and_in("m.user_id", &filter.users);
     }
-    let columns =
-        format!("{}, m.access_level, m.expires_at, m.created_at, m.created_by", users::COLUMNS);
-    conditions
-        .list(tx, &columns, "members m JOIN users u ON u.id = m.user_id", "u.id", window, read)
-        .await
+    let columns = format!("{}, m.access_level, m.expires_at, m.created_at, m.created_by", users::COLUMNS);
+    conditions.list(tx, &columns, "members m JOIN users u ON u.id = m.user_id", "u.id", window, read).await
 }
 
 /// Returns a living membership of a user.

@@ -194,12 +194,7 @@ pub async fn levels(tx: &mut Tx, id: NamespaceId) -> Result<i64, Error> {
 ///
 /// # Errors
 /// The database's.
-pub async fn find_role(
-    tx: &mut Tx,
-    id: NamespaceId,
-    user: UserId,
-    now: i64,
-) -> Result<Option<Role>, Error> {
+pub async fn find_role(tx: &mut Tx, id: NamespaceId, user: UserId, now: i64) -> Result<Option<Role>, Error> {
     let params = [V::from(id.0), V::from(user.0), V::from(now)];
     let level: Option<i64> = tx.one(&ROLE, &params, |row| row.get(0)).await?.flatten();
     Ok(level.and_then(Role::from_level))
@@ -234,12 +229,7 @@ pub async fn set_plan(tx: &mut Tx, id: NamespaceId, plan: Plan, now: i64) -> Res
 ///
 /// # Errors
 /// The database's.
-pub async fn set_token_creation(
-    tx: &mut Tx,
-    id: NamespaceId,
-    allowed: bool,
-    now: i64,
-) -> Result<(), Error> {
+pub async fn set_token_creation(tx: &mut Tx, id: NamespaceId, allowed: bool, now: i64) -> Result<(), Error> {
     let forbidden_at = (!allowed).then_some(now);
     tx.run(&SET_TOKEN_CREATION, &[V::from(id.0), V::from(forbidden_at), V::from(now)]).await?;
     Ok(())

@@ -246,7 +246,9 @@ pub async fn find_facts(
     };
     match project {
         IdOrPath::Id(id) => tx.one(&FACTS_BY_ID, &[V::from(*id), user, V::from(now)], map).await,
-        IdOrPath::Path(path) => tx.one(&FACTS_BY_PATH, &[V::from(path.as_str()), user, V::from(now)], map).await,
+        IdOrPath::Path(path) => {
+            tx.one(&FACTS_BY_PATH, &[V::from(path.as_str()), user, V::from(now)], map).await
+        }
     }
 }
 
@@ -374,14 +376,9 @@ pub async fn topics_of(tx: &mut Tx, ids: &[i64]) -> Result<Vec<(i64, String)>, E
     conditions.and_in("t.project_id", ids);
     let window = Window { limit: 20 * 100, offset: 0 };
     let rows = conditions
-        .list(
-            tx,
-            "t.project_id, t.topic",
-            "project_topics t",
-            "t.project_id, t.position",
-            window,
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
+        .list(tx, "t.project_id, t.topic", "project_topics t", "t.project_id, t.position", window, |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .await?;
     Ok(rows.items)
 }
@@ -507,18 +504,14 @@ pub async fn list(
     if let Some((user, role)) = filter.member {
         let (user, now, level) = (user.0, now, role.level());
         let at_least = MEMBER_PROJECTS.replace("m.user_id = ?", "m.user_id = ? AND m.access_level >= ?");
-        conditions.and(
-            &at_least,
-            [user.into(), level.into(), now.into(), user.into(), level.into(), now.into()],
-        );
+        conditions
+            .and(&at_least, [user.into(), level.into(), now.into(), user.into(), level.into(), now.into()]);
     }
     if let Some(user) = filter.owned_by {
         let (user, now, level) = (user.0, now, Role::Owner.level());
         let at_least = MEMBER_PROJECTS.replace("m.user_id = ?", "m.user_id = ? AND m.access_level >= ?");
-        conditions.and(
-            &at_least,
-            [user.into(), level.into(), now.into(), user.into(), level.into(), now.into()],
-        );
+        conditions
+            .and(&at_least, [user.into(), level.into(), now.into(), user.into(), level.into(), now.into()]);
     }
     if let Some(namespace) = filter.namespace {
         conditions.and("p.namespace_id = ?", [namespace.0.into()]);

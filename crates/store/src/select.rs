@@ -111,9 +111,14 @@ impl Conditions {
         // SQLite's `lower` changes ASCII letters only, PostgreSQL's those that the database's locale knows.
         let mut lowered = vec![text.to_ascii_lowercase(), text.to_lowercase()];
         lowered.dedup();
-        let pairs: Vec<_> = columns.iter().flat_map(|column| lowered.iter().map(move |text| (column, text))).collect();
-        let any: Vec<_> = pairs.iter().map(|(column, _)| format!("lower({column}) LIKE ? ESCAPE '!'")).collect();
-        self.and(&any.join(" OR "), pairs.iter().map(|(_, text)| Value::Text(format!("%{}%", like_escaped(text)))));
+        let pairs: Vec<_> =
+            columns.iter().flat_map(|column| lowered.iter().map(move |text| (column, text))).collect();
+        let any: Vec<_> =
+            pairs.iter().map(|(column, _)| format!("lower({column}) LIKE ? ESCAPE '!'")).collect();
+        self.and(
+            &any.join(" OR "),
+            pairs.iter().map(|(_, text)| Value::Text(format!("%{}%", like_escaped(text)))),
+        );
     }
 
     /// Runs `SELECT columns FROM from` with these conditions.

@@ -42,15 +42,26 @@ async fn every_reference_to_a_user_is_moved_or_deleted_on_purpose(place: &Place)
         let deleted = DELETED_WITH_USER.iter().any(|(table, name, _)| (*table, *name) == column);
         match (moved, deleted, key.on_delete.as_str()) {
             (true, false, "NO ACTION" | "RESTRICT") | (false, true, "CASCADE") => {}
-            (true, false, other) => found.push(format!("{column:?} is moved to the Ghost User, but the schema says {other}")),
-            (false, true, other) => found.push(format!("{column:?} is deleted with the user, but the schema says {other}")),
+            (true, false, other) => {
+                found.push(format!("{column:?} is moved to the Ghost User, but the schema says {other}"))
+            }
+            (false, true, other) => {
+                found.push(format!("{column:?} is deleted with the user, but the schema says {other}"))
+            }
             (true, true, _) => found.push(format!("{column:?} stands in both lists")),
             (false, false, _) => found.push(format!("{column:?} is forgotten")),
         }
     }
     let in_schema: BTreeSet<_> = keys.iter().map(|key| (key.table.as_str(), key.column.as_str())).collect();
-    let listed = MOVED_TO_GHOST.iter().copied().chain(DELETED_WITH_USER.iter().map(|(table, column, _)| (*table, *column)));
-    found.extend(listed.filter(|column| !in_schema.contains(column)).map(|column| format!("{column:?} refers to no user")));
+    let listed = MOVED_TO_GHOST
+        .iter()
+        .copied()
+        .chain(DELETED_WITH_USER.iter().map(|(table, column, _)| (*table, *column)));
+    found.extend(
+        listed
+            .filter(|column| !in_schema.contains(column))
+            .map(|column| format!("{column:?} refers to no user")),
+    );
     assert!(
         found.is_empty(),
         "\n{}\n\nWhy: a record that is neither moved nor deleted keeps its user from being deleted, or is lost unseen.\n\
@@ -106,7 +117,9 @@ async fn leave_traces(tx: &mut Tx, user: UserId) {
     };
     let project = projects::insert(tx, &project, NOW).await.unwrap();
     for (member, by) in [(user, other), (other, user)] {
-        members::insert(tx, MemberOf::Project(project), member, Role::Guest, None, Some(by), NOW).await.unwrap();
+        members::insert(tx, MemberOf::Project(project), member, Role::Guest, None, Some(by), NOW)
+            .await
+            .unwrap();
     }
     let token = NewAccessToken {
         user,

@@ -85,7 +85,11 @@ impl TestForge {
     /// Starts a forge whose settings `change` may change. `hook_program` is the binary that Git runs as its hooks.
     pub fn start(hook_program: &str, change: impl FnOnce(&mut Settings)) -> TestForge {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime");
         let database = runtime.block_on(own_database());
         let mut settings = Settings {
             data: folder.path().join("data"),
@@ -202,7 +206,10 @@ impl TestForge {
     pub fn subgroup(&self, path: &str, visibility: &str, parent: Option<i64>) -> Group {
         let body = json!({ "name": path, "path": path, "visibility": visibility, "parent_id": parent });
         let group = self.root.post("/groups", body).expect(201).json();
-        Group { id: group["id"].as_i64().unwrap(), full_path: group["full_path"].as_str().unwrap().to_owned() }
+        Group {
+            id: group["id"].as_i64().unwrap(),
+            full_path: group["full_path"].as_str().unwrap().to_owned(),
+        }
     }
 
     /// Creates a project with a README in a group of its own, made by the administrator.
@@ -232,7 +239,8 @@ fn personal_token(runtime: &Runtime, forge: &Forge, username: &str, scopes: Scop
     let access = Authorized::<act::CreatePersonalAccessToken>::by_system("test");
     let settings = forge.settings();
     let longest = settings.max_token_lifetime_days.or(settings.require_token_expiry.then_some(365));
-    let expires_at = longest.map(|days| portcullis_rules::token::date_at(forge.now() + i64::from(days) * 86_400_000_000));
+    let expires_at =
+        longest.map(|days| portcullis_rules::token::date_at(forge.now() + i64::from(days) * 86_400_000_000));
     let request = NewPersonalTokenRequest { name: "test".to_owned(), description: None, scopes, expires_at };
     let made = runtime.block_on(personal_tokens::create_for_username(forge, &access, username, request));
     made.expect("a token").secret.reveal().to_owned()

@@ -5,7 +5,12 @@
 //!
 //! On PostgreSQL when `PORTCULLIS_TEST_ENGINE` is `postgres`: then `PORTCULLIS_TEST_POSTGRES` names a server on which
 //! databases may be made.
-#![expect(clippy::expect_used, clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test that cannot go on should stop")]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "a test that cannot go on should stop"
+)]
 #![expect(missing_docs, reason = "the names are the documentation of a test")]
 
 mod caller;

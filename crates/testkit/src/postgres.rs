@@ -20,7 +20,8 @@ pub(crate) async fn own_database() -> Option<OwnDatabase> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let name = format!("portcullis_test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     execute(&server, &format!("CREATE DATABASE {name}")).await;
-    let (start, query) = server.split_once('?').map_or((server.as_str(), None), |(start, query)| (start, Some(query)));
+    let (start, query) =
+        server.split_once('?').map_or((server.as_str(), None), |(start, query)| (start, Some(query)));
     let (host, _) = start.rsplit_once('/').expect("the URL names a database");
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
     Some(OwnDatabase { url: format!("{host}/{name}{query}"), server: server.clone(), name })

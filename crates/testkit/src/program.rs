@@ -45,7 +45,8 @@ impl Program {
     /// Runs another command of the program on the same data, and returns what it printed.
     pub fn command(&self, arguments: &[&str]) -> String {
         let mut command = command(&self.binary, self.database.as_ref());
-        let output = command.args(arguments).arg("--data").arg(self.data()).output().expect("the program runs");
+        let output =
+            command.args(arguments).arg("--data").arg(self.data()).output().expect("the program runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("text").trim().to_owned()
     }
@@ -96,7 +97,8 @@ impl Program {
     /// Returns a number of KiB from the server's `/proc/PID/status`, such as `VmRSS` or `VmHWM`.
     pub fn memory_kib(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a status");
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).expect("a line");
+        let line =
+            status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).expect("a line");
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 }

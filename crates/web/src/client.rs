@@ -32,7 +32,8 @@ impl Client {
         let direct = peer.map(|peer| peer.address.ip().to_canonical());
         let encrypted = peer.is_some_and(|peer| peer.encrypted);
         let forwarded = headers.contains_key("x-forwarded-for") || headers.contains_key("forwarded");
-        let trusted = |address: &IpAddr| settings.trusted_proxies.iter().any(|net: &IpNet| net.contains(address));
+        let trusted =
+            |address: &IpAddr| settings.trusted_proxies.iter().any(|net: &IpNet| net.contains(address));
         if !direct.as_ref().is_some_and(trusted) {
             return Client { address: direct, unvouched_forwarding: forwarded, encrypted, request_id };
         }
@@ -53,7 +54,12 @@ impl Client {
             }
         }
         let proto = headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok());
-        Client { address, unvouched_forwarding: false, encrypted: encrypted || proto == Some("https"), request_id }
+        Client {
+            address,
+            unvouched_forwarding: false,
+            encrypted: encrypted || proto == Some("https"),
+            request_id,
+        }
     }
 
     /// Returns the client of a request, as the front noted it.
@@ -99,7 +105,10 @@ impl BaseUrl {
     /// Returns the host name, without a port.
     pub fn host(&self) -> &str {
         let host = self.0.split_once("://").map_or(&*self.0, |(_, host)| host);
-        host.split('/').next().and_then(|host| host.rsplit_once(':').map_or(Some(host), |(name, _)| Some(name))).unwrap_or("localhost")
+        host.split('/')
+            .next()
+            .and_then(|host| host.rsplit_once(':').map_or(Some(host), |(name, _)| Some(name)))
+            .unwrap_or("localhost")
     }
 }
 
@@ -107,7 +116,9 @@ impl BaseUrl {
 fn is_host(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 255
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']' | b'_'))
+        && text.bytes().all(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']' | b'_')
+        })
 }
 
 #[cfg(test)]
@@ -119,8 +130,10 @@ mod tests {
         if let Some(forwarded) = forwarded {
             headers.insert("x-forwarded-for", forwarded.parse().unwrap());
         }
-        let settings =
-            Settings { trusted_proxies: trusted.iter().map(|net| net.parse().unwrap()).collect(), ..Settings::default() };
+        let settings = Settings {
+            trusted_proxies: trusted.iter().map(|net| net.parse().unwrap()).collect(),
+            ..Settings::default()
+        };
         let peer = Peer { address: peer.parse().unwrap(), encrypted: false };
         Client::of(&headers, Some(peer), &settings, Arc::from("r"))
     }

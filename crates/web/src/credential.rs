@@ -51,7 +51,10 @@ pub async fn note_form_token(request: Request, max_body_bytes: usize) -> Request
 
 /// Returns the parameter `private_token`; a blank one counts as absent.
 fn token_among(pairs: Vec<(String, String)>) -> Option<String> {
-    pairs.into_iter().find(|(name, value)| name == "private_token" && !value.trim().is_empty()).map(|(_, value)| value)
+    pairs
+        .into_iter()
+        .find(|(name, value)| name == "private_token" && !value.trim().is_empty())
+        .map(|(_, value)| value)
 }
 
 impl Presented {
@@ -96,7 +99,9 @@ fn basic_or_bearer(headers: &HeaderMap) -> Presented {
     }
     match authorization(headers) {
         Some((scheme, value)) if scheme.eq_ignore_ascii_case("basic") => basic(value),
-        Some((scheme, value)) if scheme.eq_ignore_ascii_case("bearer") => secret_or_unusable(value.as_bytes()),
+        Some((scheme, value)) if scheme.eq_ignore_ascii_case("bearer") => {
+            secret_or_unusable(value.as_bytes())
+        }
         _ => Presented::Unusable,
     }
 }
@@ -112,7 +117,9 @@ fn basic(encoded: &str) -> Presented {
         return Presented::Unusable;
     };
     match decoded.split_once(':') {
-        Some((user, password)) if !user.is_empty() && !password.is_empty() => Presented::Secret(password.to_owned()),
+        Some((user, password)) if !user.is_empty() && !password.is_empty() => {
+            Presented::Secret(password.to_owned())
+        }
         _ => Presented::Unusable,
     }
 }
@@ -173,7 +180,9 @@ mod tests {
         // x:secret, :secret, secret:, noise
         assert!(is_secret(&presented(Door::Git, "/", &[("authorization", "Basic eDpzZWNyZXQ=")]), "secret"));
         assert!(is_secret(&presented(Door::Git, "/", &[("authorization", "basic eDpzZWNyZXQ")]), "secret"));
-        for value in ["Basic OnNlY3JldA==", "Basic c2VjcmV0Og==", "Basic !!", "Basic", "Digest x", "Basic //79"] {
+        for value in
+            ["Basic OnNlY3JldA==", "Basic c2VjcmV0Og==", "Basic !!", "Basic", "Digest x", "Basic //79"]
+        {
             assert!(presented(Door::Git, "/", &[("authorization", value)]) == Presented::Unusable, "{value}");
         }
         assert!(presented(Door::Git, "/?private_token=x", &[("private-token", "x")]) == Presented::Nothing);

@@ -39,7 +39,8 @@ impl ApiError {
     /// Returns the answer to a body of a kind that is not understood.
     pub fn unsupported_media_type(kind: &str) -> ApiError {
         let kind: String = kind.chars().filter(|character| !character.is_control()).take(100).collect();
-        let text = format!("The provided content-type '{kind}' is not supported; send application/json or a form.");
+        let text =
+            format!("The provided content-type '{kind}' is not supported; send application/json or a form.");
         ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, json!({ "error": text }))
     }
 
@@ -188,9 +189,10 @@ impl From<Error> for ApiError {
                 ApiError::message(StatusCode::FORBIDDEN, &format!("Forbidden - {reason}"))
             }
             Error::NotAvailable => ApiError::not_available(),
-            Error::RequestTooLarge => {
-                ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, json!({ "error": "The request body is too large." }))
-            }
+            Error::RequestTooLarge => ApiError::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                json!({ "error": "The request body is too large." }),
+            ),
             Error::Overloaded(seconds) => ApiError::overloaded(seconds),
             Error::Internal(source) => ApiError::internal(chain(&*source)),
         }
@@ -255,7 +257,10 @@ impl GitError {
 
     /// Returns the challenge that makes Git ask for a credential.
     pub fn challenge(realm: &str) -> GitError {
-        GitError { realm: Some(realm.to_owned()), ..GitError::new(StatusCode::UNAUTHORIZED, GIT_ACCESS_DENIED) }
+        GitError {
+            realm: Some(realm.to_owned()),
+            ..GitError::new(StatusCode::UNAUTHORIZED, GIT_ACCESS_DENIED)
+        }
     }
 
     /// Returns the answer to a refusal of the rules.
@@ -301,7 +306,10 @@ impl From<Error> for GitError {
             }
             Error::Overloaded(seconds) => GitError {
                 retry_after: Some(seconds),
-                ..GitError::new(StatusCode::SERVICE_UNAVAILABLE, "The server is busy. Please try again later.\n")
+                ..GitError::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "The server is busy. Please try again later.\n",
+                )
             },
             Error::Internal(source) => GitError {
                 internal: Some(chain(&*source)),
@@ -318,7 +326,10 @@ impl IntoResponse for GitError {
         let mut response = (self.status, [(CONTENT_TYPE, kind)], self.text).into_response();
         let headers = response.headers_mut();
         if let Some(realm) = self.realm {
-            let realm: String = realm.chars().filter(|character| !matches!(character, '"' | '\\') && !character.is_control()).collect();
+            let realm: String = realm
+                .chars()
+                .filter(|character| !matches!(character, '"' | '\\') && !character.is_control())
+                .collect();
             if let Ok(value) = HeaderValue::from_str(&format!("Basic realm=\"{realm}\"")) {
                 headers.insert(WWW_AUTHENTICATE, value);
             }

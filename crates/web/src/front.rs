@@ -67,7 +67,8 @@ impl Front {
         let started = Instant::now();
         let request_id = self.ids.next();
         let peer = request.extensions().get::<Peer>().copied();
-        let client = Client::of(request.headers(), peer, self.state.forge.settings(), Arc::clone(&request_id));
+        let client =
+            Client::of(request.headers(), peer, self.state.forge.settings(), Arc::clone(&request_id));
         let address = client.address;
         request.extensions_mut().insert(client);
         if let Some(folded) = paths::fold(request.uri()) {

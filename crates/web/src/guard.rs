@@ -5,9 +5,7 @@
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
-use portcullis_app::access::{
-    self, Authorized, Place, Purpose, Refused, Viewer, authenticate, authorize,
-};
+use portcullis_app::access::{self, Authorized, Place, Purpose, Refused, Viewer, authenticate, authorize};
 use portcullis_rules::access::{Act, Action, Denial, act, on};
 use portcullis_rules::names::IdOrPath;
 
@@ -96,7 +94,10 @@ pub(crate) async fn viewer(parts: &Parts, state: &AppState, door: Door) -> Resul
 fn sudo(parts: &Parts) -> Option<String> {
     let header = parts.headers.get("sudo").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let found = header.or_else(|| {
-        query_pairs(parts.uri.query().unwrap_or_default()).into_iter().find(|(name, _)| name == "sudo").map(|(_, user)| user)
+        query_pairs(parts.uri.query().unwrap_or_default())
+            .into_iter()
+            .find(|(name, _)| name == "sudo")
+            .map(|(_, user)| user)
     });
     found.filter(|user| !user.trim().is_empty())
 }
@@ -188,7 +189,8 @@ impl<A: Act<On = on::Project>> FromRequestParts<AppState> for Attempt<A> {
 pub struct Liveness;
 
 impl Guard for Liveness {
-    const ACCESS: Access = Access::Public("a load balancer has no token; the answer says nothing but that we live");
+    const ACCESS: Access =
+        Access::Public("a load balancer has no token; the answer says nothing but that we live");
 }
 
 impl FromRequestParts<AppState> for Liveness {
@@ -204,7 +206,8 @@ impl FromRequestParts<AppState> for Liveness {
 pub struct AddressOnly;
 
 impl Guard for AddressOnly {
-    const ACCESS: Access = Access::Public("it only rewrites the address, the same whether the project exists or not");
+    const ACCESS: Access =
+        Access::Public("it only rewrites the address, the same whether the project exists or not");
 }
 
 impl FromRequestParts<AppState> for AddressOnly {

@@ -1,9 +1,9 @@
 //! Pages of a list: which one is asked for, and the headers that lead to the others.
 
+use axum::Json;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use portcullis_app::records::select::{Listing, Window};
 use serde::Serialize;
 
@@ -40,7 +40,9 @@ impl Page {
     /// Returns the page that a request asks for in its query.
     pub fn of(parts: &Parts) -> Page {
         let pairs = query_pairs(parts.uri.query().unwrap_or_default());
-        let number = |wanted: &str| pairs.iter().find(|(name, _)| name == wanted).and_then(|(_, value)| value.parse().ok());
+        let number = |wanted: &str| {
+            pairs.iter().find(|(name, _)| name == wanted).and_then(|(_, value)| value.parse().ok())
+        };
         Page::new(number("page"), number("per_page"))
     }
 
@@ -113,7 +115,9 @@ pub fn paginated<T: Serialize>(page: Page, links: &PageLinks, listing: Listing<T
     let numbered = [("prev", previous), ("next", next), ("first", Some(1)), ("last", last)];
     let link: Vec<_> = numbered
         .into_iter()
-        .filter_map(|(rel, number)| number.map(|number| format!("<{}>; rel=\"{rel}\"", links.to(number, page.size))))
+        .filter_map(|(rel, number)| {
+            number.map(|number| format!("<{}>; rel=\"{rel}\"", links.to(number, page.size)))
+        })
         .collect();
     set("link", link.join(", "));
     (headers, Json(listing.items)).into_response()
@@ -149,7 +153,8 @@ mod tests {
 
     #[test]
     fn an_empty_list_has_headers_too() {
-        let response = paginated(Page::new(None, None), &links("/x"), Listing::<i64> { items: vec![], total: Some(0) });
+        let response =
+            paginated(Page::new(None, None), &links("/x"), Listing::<i64> { items: vec![], total: Some(0) });
         assert_eq!(header(&response, "x-total-pages"), "1");
         assert_eq!(header(&response, "x-next-page"), "");
         assert!(response.headers().contains_key("x-next-page"));

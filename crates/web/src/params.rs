@@ -49,10 +49,12 @@ impl Params {
     fn add_pairs(&mut self, pairs: Vec<(String, String)>) {
         for (name, value) in pairs {
             match name.split_once('[') {
-                Some((list, rest)) if rest.ends_with(']') => match self.0.entry(list).or_insert_with(|| Value::Array(Vec::new())) {
-                    Value::Array(items) => items.push(Value::String(value)),
-                    other => *other = Value::Array(vec![Value::String(value)]),
-                },
+                Some((list, rest)) if rest.ends_with(']') => {
+                    match self.0.entry(list).or_insert_with(|| Value::Array(Vec::new())) {
+                        Value::Array(items) => items.push(Value::String(value)),
+                        other => *other = Value::Array(vec![Value::String(value)]),
+                    }
+                }
                 _ => {
                     self.0.insert(name, Value::String(value));
                 }
@@ -66,13 +68,16 @@ impl Params {
             match value {
                 Value::String(text) => text.contains('\0'),
                 Value::Array(items) => items.iter().any(holds_nul),
-                Value::Object(object) => object.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)),
+                Value::Object(object) => {
+                    object.iter().any(|(name, value)| name.contains('\0') || holds_nul(value))
+                }
                 _ => false,
             }
         }
         match self.0.iter().find(|(name, value)| name.contains('\0') || holds_nul(value)) {
             Some((name, _)) => {
-                let name: String = name.chars().filter(|character| !character.is_control()).take(100).collect();
+                let name: String =
+                    name.chars().filter(|character| !character.is_control()).take(100).collect();
                 Err(ApiError::bad_parameters(&format!("{name} is invalid: it holds a NUL character")))
             }
             None => Ok(self),
@@ -104,7 +109,8 @@ impl FromRequest<AppState> for Params {
         }
         match media_type(&parts.headers).as_str() {
             FORM => {
-                let text = std::str::from_utf8(&bytes).map_err(|_| ApiError::bad_parameters("the body is not UTF-8"))?;
+                let text = std::str::from_utf8(&bytes)
+                    .map_err(|_| ApiError::bad_parameters("the body is not UTF-8"))?;
                 params.add_pairs(query_pairs(text));
             }
             "application/json" | "" => match serde_json::from_slice::<Value>(&bytes) {
@@ -240,7 +246,12 @@ impl Reader<'_> {
     /// Returns a list: an array, a repeated parameter, or texts with commas.
     pub fn list(&mut self, name: &str) -> Option<Vec<String>> {
         let split = |text: &str| {
-            text.split(',').map(str::trim).filter(|item| !item.is_empty()).take(MAX_PARAMETERS).map(str::to_owned).collect::<Vec<_>>()
+            text.split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .take(MAX_PARAMETERS)
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
         };
         let list = match self.value(name)? {
             Value::Array(items) => {
@@ -332,7 +343,11 @@ impl Reader<'_> {
     /// # Errors
     /// One answer that names everything that was wrong.
     pub fn finish(self) -> Result<(), ApiError> {
-        if self.problems.is_empty() { Ok(()) } else { Err(ApiError::bad_parameters(&self.problems.join(", "))) }
+        if self.problems.is_empty() {
+            Ok(())
+        } else {
+            Err(ApiError::bad_parameters(&self.problems.join(", ")))
+        }
     }
 }
 
@@ -349,7 +364,11 @@ mod tests {
     #[test]
     fn lists_come_in_every_shape() {
         for text in ["scopes[]=a&scopes[]=b", "scopes=a,b", "scopes[0]=a&scopes[1]=b", "scopes=a%2Cb"] {
-            assert_eq!(params(text).read().list("scopes"), Some(vec!["a".to_owned(), "b".to_owned()]), "{text}");
+            assert_eq!(
+                params(text).read().list("scopes"),
+                Some(vec!["a".to_owned(), "b".to_owned()]),
+                "{text}"
+            );
         }
     }
 
@@ -362,14 +381,21 @@ mod tests {
         reader.boolean("archived");
         reader.date("expires_at");
         let problems = reader.problems.join(", ");
-        assert_eq!(problems, "name is missing, access_level is invalid, archived is invalid, expires_at is invalid");
+        assert_eq!(
+            problems,
+            "name is missing, access_level is invalid, archived is invalid, expires_at is invalid"
+        );
     }
 
     #[test]
     fn times_and_booleans_are_read_as_clients_write_them() {
-        let params = params("a=True&b=0&c=on&t=2026-01-02T03:04:05Z&u=2026-01-02T03:04:05+01:00&d=2026-01-02");
+        let params =
+            params("a=True&b=0&c=on&t=2026-01-02T03:04:05Z&u=2026-01-02T03:04:05+01:00&d=2026-01-02");
         let mut reader = params.read();
-        assert_eq!((reader.boolean("a"), reader.boolean("b"), reader.boolean("c")), (Some(true), Some(false), Some(true)));
+        assert_eq!(
+            (reader.boolean("a"), reader.boolean("b"), reader.boolean("c")),
+            (Some(true), Some(false), Some(true))
+        );
         assert_eq!(reader.time("t").unwrap() - reader.time("u").unwrap(), 3_600_000_000);
         assert!(reader.time("d").is_some());
         assert!(reader.finish().is_ok());

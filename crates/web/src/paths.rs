@@ -78,7 +78,10 @@ mod tests {
     #[test]
     fn a_repository_of_any_depth_is_one_segment() {
         for (path, expected) in [
-            ("/g/app.git/info/refs?service=git-upload-pack", "/-/git/g%2Fapp/info/refs?service=git-upload-pack"),
+            (
+                "/g/app.git/info/refs?service=git-upload-pack",
+                "/-/git/g%2Fapp/info/refs?service=git-upload-pack",
+            ),
             ("/a/b/c/app.git/git-receive-pack", "/-/git/a%2Fb%2Fc%2Fapp/git-receive-pack"),
             ("/g/proj.git-thing.git/git-upload-pack", "/-/git/g%2Fproj.git-thing/git-upload-pack"),
             ("/g/app/info/refs", "/-/git-redirect/g%2Fapp/info/refs"),
@@ -90,7 +93,14 @@ mod tests {
 
     #[test]
     fn other_paths_stay() {
-        for path in ["/", "/g/app", "/g/app.git", "/api/v4/projects/1/info/refs", "/-/git/x/info/refs", "/.git/config"] {
+        for path in [
+            "/",
+            "/g/app",
+            "/g/app.git",
+            "/api/v4/projects/1/info/refs",
+            "/-/git/x/info/refs",
+            "/.git/config",
+        ] {
             assert_eq!(folded(path), None, "{path}");
         }
     }

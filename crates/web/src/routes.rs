@@ -208,7 +208,9 @@ async fn no_such_route(OriginalUri(uri): OriginalUri) -> Response {
 
 async fn no_such_method(OriginalUri(uri): OriginalUri) -> Response {
     match Door::of(uri.path()) {
-        Some(Door::Api) => ApiError::message(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed").into_response(),
+        Some(Door::Api) => {
+            ApiError::message(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed").into_response()
+        }
         _ => GitError::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed.\n").into_response(),
     }
 }

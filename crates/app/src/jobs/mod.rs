@@ -4,8 +4,8 @@
 
 mod expiry;
 mod ghost_user;
-mod removal;
 mod pushes;
+mod removal;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -94,7 +94,8 @@ impl ScopeSet {
     /// Returns whether a credential with this set may give `wanted` to another one. `api` stands for everything a
     /// project offers; what reaches beyond, only who holds it can pass on.
     pub fn may_grant(self, wanted: ScopeSet) -> bool {
-        let reach = if self.contains(ScopeSet::API) { ScopeSet::all() - ScopeSet::SUDO } else { ScopeSet::empty() };
+        let reach =
+            if self.contains(ScopeSet::API) { ScopeSet::all() - ScopeSet::SUDO } else { ScopeSet::empty() };
         (self | reach).contains(wanted)
     }
 

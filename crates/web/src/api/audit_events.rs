@@ -60,7 +60,8 @@ pub async fn list(
     around: Surroundings,
     params: Params,
 ) -> ApiResult {
-    let found = audit::list_of_project(&state.forge, &access, &filter(&params, false)?, around.window()).await?;
+    let found =
+        audit::list_of_project(&state.forge, &access, &filter(&params, false)?, around.window()).await?;
     Ok(around.page(found.map(|event| view(&event))))
 }
 
@@ -81,6 +82,7 @@ pub async fn list_of_instance(
     around: Surroundings,
     params: Params,
 ) -> ApiResult {
-    let found = audit::list_of_instance(&state.forge, &access, &filter(&params, true)?, around.window()).await?;
+    let found =
+        audit::list_of_instance(&state.forge, &access, &filter(&params, true)?, around.window()).await?;
     Ok(around.page(found.map(|event| view(&event))))
 }

@@ -71,8 +71,9 @@ pub async fn list(
     let day = 24 * 60 * 60 * MICROSECONDS;
     let filter = EventFilter {
         action: read.one_of("action", action).map(str::to_owned),
-        target_type: read
-            .one_of("target_type", |word| matches!(word, "issue" | "note" | "project").then(|| word.to_owned())),
+        target_type: read.one_of("target_type", |word| {
+            matches!(word, "issue" | "note" | "project").then(|| word.to_owned())
+        }),
         before: read.date("before").map(midnight),
         // GitLab's "after a date" begins with the next one.
         after: read.date("after").map(|date| midnight(date) + day - 1),

@@ -231,7 +231,18 @@ macro_rules! handlers {
     };
 }
 
-handlers!(act::ReadMembers, act::AdministerMembers, list, list_all, get, get_all, add, invite, update, remove);
+handlers!(
+    act::ReadMembers,
+    act::AdministerMembers,
+    list,
+    list_all,
+    get,
+    get_all,
+    add,
+    invite,
+    update,
+    remove
+);
 handlers!(
     act::ReadGroupMembers,
     act::AdministerGroupMembers,

@@ -130,7 +130,12 @@ pub type PathParts = extract::RawPathParams;
 
 /// Returns the part of a path with this name. One with a NUL character names nothing.
 pub fn path_text<'a>(parts: &'a PathParts, name: &str) -> &'a str {
-    parts.iter().find(|(key, _)| *key == name).map(|(_, value)| value).filter(|value| !value.contains('\0')).unwrap_or("")
+    parts
+        .iter()
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value)
+        .filter(|value| !value.contains('\0'))
+        .unwrap_or("")
 }
 
 /// Returns the number in a path, or the answer to one that is none.

@@ -151,61 +151,61 @@ struct SharedView {
 /// The shared part as text, made once: it is more than half of each answer.
 static SHARED: LazyLock<String> = LazyLock::new(|| {
     let shared = SharedView {
-            ssh_url_to_repo: "",
-            readme_url: None,
-            forks_count: 0,
-            star_count: 0,
-            packages_enabled: false,
-            resolve_outdated_diff_discussions: false,
-            merge_requests_enabled: false,
-            wiki_enabled: false,
-            jobs_enabled: false,
-            snippets_enabled: false,
-            container_registry_enabled: false,
-            service_desk_enabled: false,
-            can_create_merge_request_in: false,
-            merge_requests_access_level: "disabled",
-            forking_access_level: "disabled",
-            wiki_access_level: "disabled",
-            builds_access_level: "disabled",
-            snippets_access_level: "disabled",
-            pages_access_level: "disabled",
-            analytics_access_level: "disabled",
-            container_registry_access_level: "disabled",
-            security_and_compliance_access_level: "disabled",
-            releases_access_level: "disabled",
-            environments_access_level: "disabled",
-            feature_flags_access_level: "disabled",
-            infrastructure_access_level: "disabled",
-            monitor_access_level: "disabled",
-            model_experiments_access_level: "disabled",
-            model_registry_access_level: "disabled",
-            emails_disabled: true,
-            emails_enabled: false,
-            shared_runners_enabled: false,
-            lfs_enabled: false,
-            import_status: "none",
-            description_html: "",
-            public_jobs: false,
-            shared_with_groups: [],
-            only_allow_merge_if_pipeline_succeeds: false,
-            allow_merge_on_skipped_pipeline: None,
-            request_access_enabled: false,
-            only_allow_merge_if_all_discussions_are_resolved: false,
-            remove_source_branch_after_merge: false,
-            printing_merge_request_link_enabled: false,
-            merge_method: "merge",
-            squash_option: "default_off",
-            enforce_auth_checks_on_uploads: true,
-            suggestion_commit_message: None,
-            merge_commit_template: None,
-            squash_commit_template: None,
-            issue_branch_template: None,
-            warn_about_potentially_unwanted_characters: true,
-            autoclose_referenced_issues: false,
-            max_artifacts_size: None,
-            marked_for_deletion_at: None,
-            marked_for_deletion_on: None,
+        ssh_url_to_repo: "",
+        readme_url: None,
+        forks_count: 0,
+        star_count: 0,
+        packages_enabled: false,
+        resolve_outdated_diff_discussions: false,
+        merge_requests_enabled: false,
+        wiki_enabled: false,
+        jobs_enabled: false,
+        snippets_enabled: false,
+        container_registry_enabled: false,
+        service_desk_enabled: false,
+        can_create_merge_request_in: false,
+        merge_requests_access_level: "disabled",
+        forking_access_level: "disabled",
+        wiki_access_level: "disabled",
+        builds_access_level: "disabled",
+        snippets_access_level: "disabled",
+        pages_access_level: "disabled",
+        analytics_access_level: "disabled",
+        container_registry_access_level: "disabled",
+        security_and_compliance_access_level: "disabled",
+        releases_access_level: "disabled",
+        environments_access_level: "disabled",
+        feature_flags_access_level: "disabled",
+        infrastructure_access_level: "disabled",
+        monitor_access_level: "disabled",
+        model_experiments_access_level: "disabled",
+        model_registry_access_level: "disabled",
+        emails_disabled: true,
+        emails_enabled: false,
+        shared_runners_enabled: false,
+        lfs_enabled: false,
+        import_status: "none",
+        description_html: "",
+        public_jobs: false,
+        shared_with_groups: [],
+        only_allow_merge_if_pipeline_succeeds: false,
+        allow_merge_on_skipped_pipeline: None,
+        request_access_enabled: false,
+        only_allow_merge_if_all_discussions_are_resolved: false,
+        remove_source_branch_after_merge: false,
+        printing_merge_request_link_enabled: false,
+        merge_method: "merge",
+        squash_option: "default_off",
+        enforce_auth_checks_on_uploads: true,
+        suggestion_commit_message: None,
+        merge_commit_template: None,
+        squash_commit_template: None,
+        issue_branch_template: None,
+        warn_about_potentially_unwanted_characters: true,
+        autoclose_referenced_issues: false,
+        max_artifacts_size: None,
+        marked_for_deletion_at: None,
+        marked_for_deletion_on: None,
     };
     serde_json::to_string(&shared).unwrap_or_default()
 });
@@ -244,7 +244,11 @@ fn view(details: &ProjectDetails, base: &BaseUrl, viewer: &Viewer) -> Result<Str
             full_path: &project.namespace_full_path,
             parent_id: project.namespace_parent.map(|parent| parent.0),
             avatar_url: None,
-            web_url: format!("{base}/{}{}", if personal { "" } else { "groups/" }, project.namespace_full_path),
+            web_url: format!(
+                "{base}/{}{}",
+                if personal { "" } else { "groups/" },
+                project.namespace_full_path
+            ),
         },
         links: Links {
             issues: format!("{api}/issues"),
@@ -351,9 +355,10 @@ async fn answer_list(
     }
     let found = projects::list(&state.forge, viewer, &filter, around.window()).await?;
     let total = found.total;
-    let views = found.items.iter().map(|details| {
-        RawValue::from_string(view(details, &around.base, viewer)?).map_err(unwritable)
-    });
+    let views = found
+        .items
+        .iter()
+        .map(|details| RawValue::from_string(view(details, &around.base, viewer)?).map_err(unwritable));
     Ok(around.page(Listing { items: views.collect::<Result<Vec<_>, _>>()?, total }))
 }
 
@@ -406,7 +411,8 @@ pub async fn list_of_user(
 
 /// Reads who may use a part: the level's name, or the older switch.
 fn feature(read: &mut Reader<'_>, level: &str, switch: &str) -> Option<FeatureAccess> {
-    let by_switch = read.boolean(switch).map(|on| if on { FeatureAccess::Enabled } else { FeatureAccess::Disabled });
+    let by_switch =
+        read.boolean(switch).map(|on| if on { FeatureAccess::Enabled } else { FeatureAccess::Disabled });
     read.one_of(level, FeatureAccess::from_name).or(by_switch)
 }
 
@@ -437,7 +443,9 @@ pub async fn create(
         topics: topics(&mut read).unwrap_or_default(),
     };
     if request.name.is_none() && request.path.is_none() {
-        return Err(ApiError::bad_parameters("name, path are missing, at least one parameter must be provided"));
+        return Err(ApiError::bad_parameters(
+            "name, path are missing, at least one parameter must be provided",
+        ));
     }
     read.finish()?;
     let details = projects::create(&state.forge, &access, request).await?;

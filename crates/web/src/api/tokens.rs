@@ -10,7 +10,9 @@ use portcullis_rules::id::{TokenId, UserId};
 use portcullis_rules::token::State as TokenState;
 use serde::Serialize;
 
-use super::{ApiResult, PathParts, Surroundings, created, date, never_kept, no_content, ok, path_number, time};
+use super::{
+    ApiResult, PathParts, Surroundings, created, date, never_kept, no_content, ok, path_number, time,
+};
 use crate::AppState;
 use crate::error::ApiError;
 use crate::guard::Attempt;
@@ -168,8 +170,13 @@ pub async fn create(
             Role::Guest
         }),
     };
-    let request =
-        NewTokenRequest { name, description: read.text("description"), scopes, expires_at: read.date("expires_at"), role };
+    let request = NewTokenRequest {
+        name,
+        description: read.text("description"),
+        scopes,
+        expires_at: read.date("expires_at"),
+        role,
+    };
     read.finish()?;
     let made = tokens::create(&state.forge, &access, request).await?;
     Ok(never_kept(created(with_secret(&made, state.forge.now()))))

@@ -51,8 +51,12 @@ impl FromRequestParts<AppState> for Advertisement {
         let realm = &state.forge.settings().git_realm;
         let viewer = guard::viewer(parts, state, Door::Git).await?;
         match service {
-            Some(Service::UploadPack) => guard::ask(parts, state, viewer, Door::Git).await?.map(Advertisement::Fetch),
-            Some(Service::ReceivePack) => guard::ask(parts, state, viewer, Door::Git).await?.map(Advertisement::Push),
+            Some(Service::UploadPack) => {
+                guard::ask(parts, state, viewer, Door::Git).await?.map(Advertisement::Fetch)
+            }
+            Some(Service::ReceivePack) => {
+                guard::ask(parts, state, viewer, Door::Git).await?.map(Advertisement::Push)
+            }
             // The dumb protocol, or something unknown.
             None if viewer.identity().is_none() => return Err(Refusal::Git(GitError::challenge(realm))),
             None => {
@@ -135,7 +139,8 @@ pub async fn redirect(_: AddressOnly, request: Request) -> Response {
         return not_found().into_response();
     }
     let path = request.uri().path();
-    let folded = path.strip_prefix(crate::paths::GIT_REDIRECT_PREFIX).and_then(|rest| rest.strip_suffix("/info/refs"));
+    let folded =
+        path.strip_prefix(crate::paths::GIT_REDIRECT_PREFIX).and_then(|rest| rest.strip_suffix("/info/refs"));
     let Some(project) = folded else { return not_found().into_response() };
     let project = project.replace("%2F", "/");
     // The folded form can be asked for directly, and a path that began with two slashes would lead to another host.
