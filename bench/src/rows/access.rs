@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::{anyhow, bail};
 use portcullis_app::Forge;
-use portcullis_app::access::{Origin, Purpose, authenticate, authorize};
+use portcullis_app::access::{Origin, Purpose, Reading, authenticate, authorize_within};
 use portcullis_app::clock::SystemClock;
 use portcullis_app::random::SystemRandom;
 use portcullis_app::settings::Settings;
@@ -90,10 +90,12 @@ fn origin() -> Origin {
 }
 
 async fn check(forge: &Forge, secret: &str, project: ProjectId, origin: Origin) -> Result<(), String> {
-    let viewer =
-        authenticate(forge, secret, Purpose::Other, origin).await.map_err(|why| format!("{why:?}"))?;
+    let mut reading = Reading::default();
+    let viewer = authenticate(forge, &mut reading, secret, Purpose::Other, origin)
+        .await
+        .map_err(|why| format!("{why:?}"))?;
     let reference = Some(IdOrPath::Id(project.0));
-    match authorize::<act::ReadProject>(forge, viewer, reference).await {
+    match authorize_within::<act::ReadProject>(forge, &mut reading, viewer, reference).await {
         Ok(Ok(access)) if access.project() == project => Ok(()),
         Ok(Ok(_)) => Err("the proof is about another project".to_owned()),
         Ok(Err(refused)) => Err(format!("{:?}", refused.denial)),

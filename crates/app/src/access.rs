@@ -172,12 +172,33 @@ pub enum Purpose {
     Other,
 }
 
+/// The connection that one request is admitted with: who it is and what they may do are asked in one go.
+#[derive(Default)]
+pub struct Reading(Option<Tx>);
+
+impl std::fmt::Debug for Reading {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reading(…)")
+    }
+}
+
+impl Reading {
+    async fn tx(&mut self, forge: &Forge) -> Result<&mut Tx, db::Error> {
+        if self.0.is_none() {
+            self.0 = Some(forge.db().read().await?);
+        }
+        // It was put there just now, unless it was there already.
+        self.0.as_mut().ok_or(db::Error::Busy)
+    }
+}
+
 /// Returns who holds `secret` now.
 ///
 /// # Errors
 /// Why it is not accepted.
 pub async fn authenticate(
     forge: &Forge,
+    reading: &mut Reading,
     secret: &str,
     purpose: Purpose,
     origin: Origin,
@@ -186,7 +207,7 @@ pub async fn authenticate(
         forge.metrics().token_check(TokenCheck::Throttled);
         return Err(Unauthenticated::Throttled(seconds));
     }
-    let answer = check(forge, secret, origin.clone()).await;
+    let answer = check(forge, reading, secret, origin.clone()).await;
     match &answer {
         Ok(_) => {
             forge.metrics().token_check(TokenCheck::Accepted);
@@ -210,14 +231,14 @@ pub async fn authenticate(
 
 async fn check(
     forge: &Forge,
+    reading: &mut Reading,
     secret: &str,
     origin: Origin,
 ) -> Result<Viewer, (Unauthenticated, Option<TokenId>)> {
     let internal = |error: db::Error| (Unauthenticated::Internal(error.into()), None);
     let Some(secret) = TokenSecret::parse(secret) else { return Err((Unauthenticated::Unknown, None)) };
-    let mut tx = forge.db().read().await.map_err(internal)?;
-    let holder = access_tokens::find_holder(&mut tx, &secret.digest()).await.map_err(internal)?;
-    drop(tx);
+    let tx = reading.tx(forge).await.map_err(internal)?;
+    let holder = access_tokens::find_holder(tx, &secret.digest()).await.map_err(internal)?;
     let Some(holder) = holder else { return Err((Unauthenticated::Unknown, None)) };
     let token = holder.token;
     still_valid(forge, &holder).map_err(|refusal| (refusal, Some(token)))?;
@@ -248,7 +269,12 @@ fn still_valid(forge: &Forge, holder: &Holder) -> Result<(), Unauthenticated> {
 ///
 /// # Errors
 /// [`Error::Forbidden`] unless it may; [`Error::NotFound`] when there is no such user.
-pub async fn act_as(forge: &Forge, viewer: Viewer, username_or_id: &str) -> Result<Viewer, Error> {
+pub async fn act_as(
+    forge: &Forge,
+    reading: &mut Reading,
+    viewer: Viewer,
+    username_or_id: &str,
+) -> Result<Viewer, Error> {
     let (Caller::Known(known), Some(identity)) = (viewer.caller, viewer.identity.clone()) else {
         return Err(Error::Unauthorized);
     };
@@ -258,10 +284,10 @@ pub async fn act_as(forge: &Forge, viewer: Viewer, username_or_id: &str) -> Resu
     if !known.scopes.contains(ScopeSet::SUDO) {
         return Err(Error::Refused(Denial::MissingScope(ScopeSet::SUDO)));
     }
-    let mut tx = forge.db().read().await?;
+    let tx = reading.tx(forge).await?;
     let user = match username_or_id.parse::<i64>() {
-        Ok(id) => users::find(&mut tx, UserId(id)).await?,
-        Err(_) => users::find_by_username(&mut tx, username_or_id).await?,
+        Ok(id) => users::find(tx, UserId(id)).await?,
+        Err(_) => users::find_by_username(tx, username_or_id).await?,
     };
     let user = user.filter(|user| user.kind == UserKind::Person).ok_or(Error::NotFound("User"))?;
     if user.blocked {
@@ -480,14 +506,29 @@ pub async fn authorize<A: Act>(
 where
     A::On: Place,
 {
+    authorize_within(forge, &mut Reading::default(), viewer, reference).await
+}
+
+/// As [`authorize`], with the connection that the viewer was authenticated with.
+///
+/// # Errors
+/// As [`authorize`].
+pub async fn authorize_within<A: Act>(
+    forge: &Forge,
+    reading: &mut Reading,
+    viewer: Viewer,
+    reference: <A::On as Place>::Reference,
+) -> Result<Result<Authorized<A>, Refused>, Error>
+where
+    A::On: Place,
+{
     // What the rules refuse whatever the place is refused before anything is looked up.
     let blind = decide(&viewer.caller, &Facts::Resource(None), A::ACTION);
     if let Err(denial @ (Denial::SignInFirst | Denial::MissingScope(_))) = blind {
         return Ok(Err(Refused { denial, action: A::ACTION, viewer }));
     }
-    let mut tx = forge.db().read().await?;
-    let found = A::On::find(&mut tx, &reference, viewer.identity.as_ref(), forge.now()).await?;
-    drop(tx);
+    let tx = reading.tx(forge).await?;
+    let found = A::On::find(tx, &reference, viewer.identity.as_ref(), forge.now()).await?;
     Ok(match (decide(&viewer.caller, &A::On::facts(found.as_ref()), A::ACTION), found) {
         (Ok(()), Some(place)) => Ok(Authorized { viewer, place, act: PhantomData }),
         (Ok(()), None) => Err(Refused { denial: Denial::NotVisible, action: A::ACTION, viewer }),

@@ -7,9 +7,13 @@ use std::{
     io::{Read, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, anyhow, bail};
+
+/// How long the lock of a server that was killed may outlive it.
+const LAST_HOLD: Duration = Duration::from_secs(1);
 
 /// The right to serve a data folder, for as long as the value lives. The system takes it back when the process
 /// ends, however it ends.
@@ -34,7 +38,7 @@ pub(crate) fn hold(folder: &Path) -> anyhow::Result<Held> {
         .mode(0o600)
         .open(folder.join("lock"))
         .with_context(unusable)?;
-    match lock.try_lock() {
+    match take(&lock) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
@@ -48,6 +52,20 @@ pub(crate) fn hold(folder: &Path) -> anyhow::Result<Held> {
     }
     lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).with_context(unusable)?;
     Ok(Held { _lock: lock })
+}
+
+/// Takes the lock, waiting a moment for one that is on its way out: a child that a killed server was about to start holds
+/// it until the child's own program begins.
+fn take(lock: &File) -> Result<(), TryLockError> {
+    let begun = Instant::now();
+    loop {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) if begun.elapsed() < LAST_HOLD => {
+                std::thread::sleep(LAST_HOLD / 50)
+            }
+            taken => return taken,
+        }
+    }
 }
 
 /// Refuses a folder that holds no forge: a command for an existing forge must not quietly make an empty one

@@ -7,7 +7,6 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 

@@ -5,7 +5,9 @@
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
-use portcullis_app::access::{self, Authorized, Place, Purpose, Refused, Viewer, authenticate, authorize};
+use portcullis_app::access::{
+    self, Authorized, Place, Purpose, Reading, Refused, Viewer, authenticate, authorize_within,
+};
 use portcullis_rules::access::{Act, Action, Denial, act, on};
 use portcullis_rules::names::IdOrPath;
 
@@ -65,7 +67,12 @@ impl PlaceInPath for on::Namespace {
 ///
 /// # Errors
 /// The refusal of a presented credential, in the door's dialect.
-pub(crate) async fn viewer(parts: &Parts, state: &AppState, door: Door) -> Result<Viewer, Refusal> {
+pub(crate) async fn viewer(
+    parts: &Parts,
+    state: &AppState,
+    reading: &mut Reading,
+    door: Door,
+) -> Result<Viewer, Refusal> {
     let settings = state.forge.settings();
     let origin = Client::from_parts(parts).origin();
     let realm = &settings.git_realm;
@@ -79,13 +86,13 @@ pub(crate) async fn viewer(parts: &Parts, state: &AppState, door: Door) -> Resul
         Door::Api if parts.uri.path().ends_with("/rotate") => Purpose::Rotation,
         _ => Purpose::Other,
     };
-    let viewer = authenticate(&state.forge, &secret, purpose, origin)
+    let viewer = authenticate(&state.forge, reading, &secret, purpose, origin)
         .await
         .map_err(|why| Refusal::unauthenticated(door, why, realm))?;
     match sudo(parts).filter(|_| door == Door::Api) {
-        Some(user) => {
-            access::act_as(&state.forge, viewer, &user).await.map_err(|error| Refusal::error(door, error))
-        }
+        Some(user) => access::act_as(&state.forge, reading, viewer, &user)
+            .await
+            .map_err(|error| Refusal::error(door, error)),
         None => Ok(viewer),
     }
 }
@@ -106,6 +113,7 @@ fn sudo(parts: &Parts) -> Option<String> {
 pub(crate) async fn ask<A: Act>(
     parts: &mut Parts,
     state: &AppState,
+    reading: &mut Reading,
     viewer: Viewer,
     door: Door,
 ) -> Result<Result<Authorized<A>, Refused>, Refusal>
@@ -115,7 +123,9 @@ where
     let params = RawPathParams::from_request_parts(parts, state).await.ok();
     let id = params.iter().flatten().find(|(name, _)| *name == "id").map(|(_, value)| value);
     let reference = A::On::reference(id);
-    authorize::<A>(&state.forge, viewer, reference).await.map_err(|error| Refusal::error(door, error))
+    authorize_within::<A>(&state.forge, reading, viewer, reference)
+        .await
+        .map_err(|error| Refusal::error(door, error))
 }
 
 fn door_of(parts: &Parts) -> Door {
@@ -137,8 +147,9 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Refusal> {
         let door = door_of(parts);
-        let viewer = viewer(parts, state, door).await?;
-        ask::<A>(parts, state, viewer, door)
+        let mut reading = Reading::default();
+        let viewer = viewer(parts, state, &mut reading, door).await?;
+        ask::<A>(parts, state, &mut reading, viewer, door)
             .await?
             .map_err(|refused| Refusal::refused(door, &refused, &state.forge.settings().git_realm))
     }
@@ -170,11 +181,12 @@ impl<A: Act<On = on::Project>> FromRequestParts<AppState> for Attempt<A> {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Refusal> {
         let door = door_of(parts);
         let realm = &state.forge.settings().git_realm;
-        let viewer = viewer(parts, state, door).await?;
-        match ask::<A>(parts, state, viewer, door).await? {
+        let mut reading = Reading::default();
+        let viewer = viewer(parts, state, &mut reading, door).await?;
+        match ask::<A>(parts, state, &mut reading, viewer, door).await? {
             Ok(access) => Ok(Attempt::Allowed(access)),
             Err(refused) if matches!(refused.denial, Denial::RoleTooLow(_) | Denial::NotForBots) => {
-                match ask::<act::ReadProject>(parts, state, refused.viewer, door).await? {
+                match ask::<act::ReadProject>(parts, state, &mut reading, refused.viewer, door).await? {
                     Ok(access) => Ok(Attempt::Refused(access)),
                     Err(refused) => Err(Refusal::refused(door, &refused, realm)),
                 }

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use portcullis_app::access::{Authorized, authorize};
+use portcullis_app::access::{Authorized, Reading, authorize_within};
 use portcullis_rules::access::{Action, act};
 use serde_json::json;
 
@@ -52,10 +52,12 @@ impl FromRequestParts<AppState> for MetricsReader {
         if listed && !client.unvouched_forwarding {
             return Ok(MetricsReader);
         }
-        let viewer = guard::viewer(parts, state, Door::Operations).await?;
-        let access: Result<Authorized<act::ReadMetrics>, _> = authorize(&state.forge, viewer, ())
-            .await
-            .map_err(|error| Refusal::error(Door::Operations, error))?;
+        let mut reading = Reading::default();
+        let viewer = guard::viewer(parts, state, &mut reading, Door::Operations).await?;
+        let access: Result<Authorized<act::ReadMetrics>, _> =
+            authorize_within(&state.forge, &mut reading, viewer, ())
+                .await
+                .map_err(|error| Refusal::error(Door::Operations, error))?;
         match access {
             Ok(_) => Ok(MetricsReader),
             Err(refused) => Err(Refusal::Api(ApiError::refused(&refused))),

@@ -89,7 +89,8 @@ impl Db {
         }
     }
 
-    /// Lends a connection for reading. Each statement sees what was committed when it starts.
+    /// Lends a connection for reading. On SQLite all its statements see what was committed when the first of them
+    /// starts; on PostgreSQL each sees what was committed when it starts. Hold it for a moment only.
     ///
     /// # Errors
     /// [`Error::Busy`] or [`Error::Unavailable`] if no connection can be had.

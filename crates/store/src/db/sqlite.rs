@@ -122,9 +122,14 @@ impl Sqlite {
             Some(connection) => connection,
             None => Box::new(connect(&self.path, Role::Reader, &Arc::new(AtomicBool::new(true)))?),
         };
+        // All its statements share one moment and one lock of the write-ahead log, which is taken by the first of them:
+        // a lock for each would make readers on other threads wait.
+        let begun = connection.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([]));
         // The reader's drop gives the permit back.
         permit.forget();
-        Ok(Reader { connection: Some(connection), pool: Arc::clone(self) })
+        let reader = Reader { connection: Some(connection), pool: Arc::clone(self) };
+        begun?;
+        Ok(reader)
     }
 
     pub(super) async fn begin(self: &Arc<Self>) -> Result<Writer, Error> {
@@ -201,7 +206,12 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
-            self.pool.readers.lock().push(connection);
+            let ended = connection.is_autocommit()
+                || connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])).is_ok();
+            // A connection that is still inside a transaction would show an old moment for ever: it is closed instead.
+            if ended {
+                self.pool.readers.lock().push(connection);
+            }
         }
         self.pool.reader_permits.add_permits(1);
     }

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
-use portcullis_app::access::Authorized;
+use portcullis_app::access::{Authorized, Reading};
 use portcullis_app::repositories::{self, Exchange, GitProtocol, Service};
 use portcullis_rules::access::{Action, act};
 use portcullis_rules::names::FullPath;
@@ -49,13 +49,14 @@ impl FromRequestParts<AppState> for Advertisement {
             .find(|(name, _)| name == "service")
             .and_then(|(_, value)| Service::from_name(&value));
         let realm = &state.forge.settings().git_realm;
-        let viewer = guard::viewer(parts, state, Door::Git).await?;
+        let mut reading = Reading::default();
+        let viewer = guard::viewer(parts, state, &mut reading, Door::Git).await?;
         match service {
             Some(Service::UploadPack) => {
-                guard::ask(parts, state, viewer, Door::Git).await?.map(Advertisement::Fetch)
+                guard::ask(parts, state, &mut reading, viewer, Door::Git).await?.map(Advertisement::Fetch)
             }
             Some(Service::ReceivePack) => {
-                guard::ask(parts, state, viewer, Door::Git).await?.map(Advertisement::Push)
+                guard::ask(parts, state, &mut reading, viewer, Door::Git).await?.map(Advertisement::Push)
             }
             // The dumb protocol, or something unknown.
             None if viewer.identity().is_none() => return Err(Refusal::Git(GitError::challenge(realm))),
