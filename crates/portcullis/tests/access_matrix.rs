@@ -7,7 +7,7 @@
 //! Nothing is changed by a request that is let in: what writes is sent a body that cannot be read, and is let in when it
 //! complains about that body.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test, with functions that serve the tests")]
+#![expect(clippy::unwrap_used, reason = "a test, with functions that serve the tests")]
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

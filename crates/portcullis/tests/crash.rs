@@ -1,5 +1,6 @@
 //! The real program, killed at any moment: what it acknowledged is there, nothing is half done, what was begun is
 //! finished after the next start. And what it needs of memory for a push that is larger than that.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;

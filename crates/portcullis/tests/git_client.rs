@@ -1,5 +1,6 @@
 //! The real `git` as people and machines use it: every kind of clone, fetch and push, and what it prints when the forge
 //! says no.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use portcullis_testkit::{Bot, Git, Project, TestForge, forge};
 use serde_json::{Value, json};

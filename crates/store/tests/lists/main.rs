@@ -1,0 +1,105 @@
+//! Every list, with every filter and every order, on both engines. What a filter leaves over must be what is left when
+//! the whole list is filtered by hand; so the engines agree with each other, and with what the filter says.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test, with functions that serve the tests")]
+
+mod audit_events;
+#[path = "../engines/mod.rs"]
+mod engines;
+mod events;
+mod issues;
+mod members;
+mod namespaces;
+mod notes;
+mod projects;
+mod protected_branches;
+mod tokens;
+mod users;
+mod world;
+
+use std::cmp::Ordering;
+use std::fmt::Debug;
+
+use portcullis_store::select::{Listing, Window};
+
+use audit_events::audit_events_are_listed;
+use engines::on_both_engines;
+use events::events_are_listed;
+use issues::issues_are_listed;
+use members::members_are_listed;
+use namespaces::namespaces_are_listed;
+use notes::notes_are_listed;
+use projects::projects_are_listed;
+use protected_branches::protected_branches_are_listed;
+use tokens::tokens_are_listed;
+use users::users_are_listed;
+
+on_both_engines! {
+    users_are_listed,
+    namespaces_are_listed,
+    projects_are_listed,
+    members_are_listed,
+    tokens_are_listed,
+    issues_are_listed,
+    notes_are_listed,
+    events_are_listed,
+    audit_events_are_listed,
+    protected_branches_are_listed,
+}
+
+/// Now, in Unix microseconds; small, so that the times of the tests are readable.
+const NOW: i64 = 1_000;
+
+const WHOLE: Window = Window { limit: 100, offset: 0 };
+
+const PART: Window = Window { limit: 2, offset: 1 };
+
+/// Which rows of the whole list a filter leaves over.
+type Keep<T> = Box<dyn Fn(&T) -> bool>;
+
+fn keys<T>(items: &[T], key: impl Fn(&T) -> i64) -> Vec<i64> {
+    items.iter().map(key).collect()
+}
+
+/// Compares a narrowed list with what is left of the whole one by hand. A case that keeps everything or nothing would
+/// prove nothing.
+#[track_caller]
+fn kept<T: Debug>(
+    case: impl Debug,
+    found: &Listing<T>,
+    all: &[T],
+    key: impl Fn(&T) -> i64,
+    keep: impl Fn(&T) -> bool,
+) {
+    let expected: Vec<_> = all.iter().filter(|item| keep(item)).map(&key).collect();
+    assert!(
+        !expected.is_empty() && expected.len() < all.len(),
+        "{case:?} keeps {} of {}",
+        expected.len(),
+        all.len()
+    );
+    assert_eq!(keys(&found.items, &key), expected, "{case:?}");
+    assert_eq!(found.total, Some(expected.len() as i64), "{case:?}");
+}
+
+/// Compares an order with the one by hand.
+#[track_caller]
+fn sorted<T>(
+    case: impl Debug,
+    found: &Listing<T>,
+    all: &[T],
+    key: impl Fn(&T) -> i64,
+    by: impl Fn(&T, &T) -> Ordering,
+) {
+    let mut expected: Vec<_> = all.iter().collect();
+    expected.sort_by(|a, b| by(a, b));
+    assert_eq!(keys(&found.items, &key), expected.into_iter().map(&key).collect::<Vec<_>>(), "{case:?}");
+}
+
+/// Compares a window with the same part of the whole list. The total stays that of the whole.
+#[track_caller]
+fn part_of<T>(found: &Listing<T>, all: &[T], key: impl Fn(&T) -> i64) {
+    assert!(all.len() > 3, "a list too short to have parts");
+    assert_eq!(keys(&found.items, &key), keys(&all[1..3], &key));
+    assert_eq!(found.total, Some(all.len() as i64));
+}
