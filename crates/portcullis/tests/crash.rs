@@ -4,12 +4,13 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
-use std::path::PathBuf;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use portcullis_testkit::{Caller, Git, Program, forge, program, token_secret};
+use portcullis_testkit::{Caller, Git, forge, program, token_secret};
 use serde_json::{Value, json};
 
 /// The tests run one after the other: side by side, they would kill servers that have not yet done anything.
@@ -92,8 +93,8 @@ impl Project {
 }
 
 /// Returns every bare repository in the data folder.
-fn repositories(program: &Program) -> Vec<PathBuf> {
-    let mut folders = vec![program.data().join("repositories/@h")];
+fn repositories(data: &Path) -> Vec<PathBuf> {
+    let mut folders = vec![data.join("repositories/@h")];
     let mut found = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -109,9 +110,9 @@ fn repositories(program: &Program) -> Vec<PathBuf> {
 }
 
 #[track_caller]
-fn expect_whole_repositories(program: &Program) {
+fn expect_whole_repositories(data: &Path) {
     let git = Git::default();
-    for repository in repositories(program) {
+    for repository in repositories(data) {
         let folder = format!("--git-dir={}", repository.display());
         let said = git
             .run(&["-c", "safe.directory=*", &folder, "fsck", "--full", "--strict", "--no-dangling"])
@@ -232,7 +233,7 @@ fn a_server_killed_at_any_moment_keeps_every_push_that_it_acknowledged() {
     });
 
     eventually("a Git process is left", 10, || program.children().is_empty());
-    expect_whole_repositories(&program);
+    expect_whole_repositories(&program.data());
     let refs = git.run(&["ls-remote", &url]).works();
     let tip_of = |branch: &Branch| {
         let line = refs.lines().find(|line| line.ends_with(&format!("\trefs/heads/{}", branch.name)));
@@ -373,7 +374,7 @@ fn a_token_or_a_project_is_created_whole_or_not_at_all() {
     let created = created.iter().filter(|entry| entry.to_string().contains("project_access_token_created"));
     assert_eq!(created.count(), listed.len());
 
-    expect_whole_repositories(&program);
+    expect_whole_repositories(&program.data());
     let git = Git::default();
     let found = all(&root, "/groups/acme/projects");
     for made in &projects {
@@ -562,6 +563,65 @@ fn a_ghost_job_that_is_cut_off_is_finished_after_the_next_start() {
             .filter(|entry| entry["entity_id"] == *id && entry.to_string().contains("user_destroyed"));
         assert_eq!(destroyed.count(), 1);
     }
+}
+
+/// A file system of its own, small and in memory. Only the superuser may make one.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount(size: &str) -> Option<SmallDisk> {
+        let folder = tempfile::tempdir().unwrap();
+        let options = format!("size={size}");
+        let mut mount = std::process::Command::new("mount");
+        let mounted = mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder.path()).output();
+        mounted.is_ok_and(|output| output.status.success()).then_some(SmallDisk(folder))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: what still runs in it ends by itself.
+        let _ = std::process::Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_what_does_not_fit_and_nothing_else() {
+    let Some(disk) = SmallDisk::mount("48m") else {
+        eprintln!("not tested: a small file system can be mounted only by the superuser");
+        return;
+    };
+    let _turn = turn();
+    let forge = forge!(|settings| settings.data = disk.0.path().join("data"));
+    let project = forge.project("private");
+    let bot = project.token(&["api", "write_repository"], 40);
+    let git = Git::default();
+    project.clone_with(&git, &bot.secret, "work");
+    let before = git.run_in("work", &["ls-remote"]).works();
+    git.commit_noise("work", "noise", 64 << 20);
+    let said = git.run_in("work", &["push", "origin", "main"]).fails_with("No space left on device");
+    assert!(said.contains("unpacker error") || said.contains("unpack failed"), "{said}");
+    assert_eq!(git.run_in("work", &["ls-remote"]).works(), before);
+    git.run_in("work", &["reset", "-q", "--hard", "HEAD~1"]).works();
+    git.commit("work", "small", "small");
+    git.run_in("work", &["push", "-q", "origin", "main"]).works();
+
+    // Not a byte is left. What is there can be read; what cannot be written is an error, and changes nothing.
+    let filler = disk.0.path().join("filler");
+    let mut file = std::fs::File::create(&filler).unwrap();
+    let _ = std::io::copy(&mut std::io::repeat(b'x').take(64 << 20), &mut file);
+    git.commit("work", "more", "more");
+    git.run_in("work", &["push", "origin", "main"]).fails_with("error");
+    forge.root().get(&project.path("")).expect(200);
+    git.run(&["clone", "-q", &project.git_url("x", &bot.secret), "again"]).works();
+    let made = forge.root().post("/projects", json!({ "name": "full", "namespace_id": project.group.id }));
+    assert!(made.status >= 500, "{made:?}");
+    std::fs::remove_file(filler).unwrap();
+
+    git.run_in("work", &["push", "-q", "origin", "main"]).works();
+    forge.root().post("/projects", json!({ "name": "full", "namespace_id": project.group.id })).expect(201);
+    bot.issue(project.id, "there is room again");
+    expect_whole_repositories(&disk.0.path().join("data"));
 }
 
 #[test]

@@ -313,7 +313,7 @@ fn pushes_of_every_kind_arrive_and_are_recorded() {
     work.commit("b.txt");
     work.accepted(&["-o", "ci.skip", "-o", "merge_request.create", "main:topic"]);
     work.accepted(&["--force", &format!("{old}:topic")]);
-    work.accepted(&["--force-with-lease", &format!("main~1:topic")]);
+    work.accepted(&["--force-with-lease", "main~1:topic"]);
     work.accepted(&["--delete", "topic"]);
     work.git(&["tag", "light"]).works();
     work.git(&["tag", "-a", "-m", "one", "v1.0"]).works();

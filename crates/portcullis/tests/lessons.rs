@@ -1,5 +1,4 @@
 //! What the advisories of other forges teach: each test opens with the story, who attacks, how, and what must not happen.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::sync::Arc;
 
