@@ -185,7 +185,7 @@ pub fn table() -> Vec<Route> {
         Operations {
             GET "/-/health" "whether the process lives" => operations::health;
             GET "/-/readiness" "whether the database answers" => operations::readiness;
-            GET "/-/metrics" "counters for Prometheus" => operations::metrics;
+            GET "/-/metrics" "counters for Prometheus; the addresses in `metrics_allow` need no token" => operations::metrics;
         }
     }
 }

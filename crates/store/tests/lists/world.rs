@@ -173,9 +173,7 @@ impl World {
     pub fn insider(&self, user: UserId) -> Audience {
         Audience::Person { user, external: user == self.ben }
     }
-}
 
-impl World {
     /// Opens some issues in the public project.
     pub async fn open_issues(&self, tx: &mut Tx) -> Vec<IssueId> {
         let (ana, ben, dee) = (self.ana, self.ben, self.dee);
