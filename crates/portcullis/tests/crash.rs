@@ -4,7 +4,6 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -608,8 +607,7 @@ fn a_full_disk_refuses_what_does_not_fit_and_nothing_else() {
 
     // Not a byte is left. What is there can be read; what cannot be written is an error, and changes nothing.
     let filler = disk.0.path().join("filler");
-    let mut file = std::fs::File::create(&filler).unwrap();
-    let _ = std::io::copy(&mut std::io::repeat(b'x').take(64 << 20), &mut file);
+    let _ = std::fs::write(&filler, vec![b'x'; 64 << 20]);
     git.commit("work", "more", "more");
     git.run_in("work", &["push", "origin", "main"]).fails_with("error");
     forge.root().get(&project.path("")).expect(200);

@@ -29,7 +29,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
 const RULES_MAY_NEED: [&str; 6] = ["bitflags", "crc32fast", "jiff", "serde", "sha2", "thiserror"];
 
 /// The public functions of `app` that take no proof, each with its reason.
-const WITHOUT_PROOF: [(&str, &str, &str); 11] = [
+const WITHOUT_PROOF: [(&str, &str, &str); 12] = [
     ("access.rs", "authenticate", "it finds out who asks, before anything can be proven"),
     (
         "access.rs",
@@ -37,6 +37,7 @@ const WITHOUT_PROOF: [(&str, &str, &str); 11] = [
         "it takes the viewer of an administrator apart, and checks the right to do so itself",
     ),
     ("access.rs", "authorize", "it is what makes a proof"),
+    ("access.rs", "authorize_within", "it is what makes a proof"),
     ("forge.rs", "open", "start-up, before there is anybody"),
     ("forge.rs", "migrate_only", "start-up, before there is anybody"),
     ("forge.rs", "ping", "it says whether the database answers, and nothing else"),

@@ -14,12 +14,14 @@
 #![expect(missing_docs, reason = "the names are the documentation of a test")]
 
 mod caller;
+mod connection;
 mod forge;
 mod git;
 mod postgres;
 mod program;
 
 pub use caller::{Answer, Caller, basic};
+pub use connection::{Connection, Reply};
 pub use forge::{Bot, Group, Person, Project, TestClock, TestForge, token_secret};
 pub use git::{Git, GitAnswer};
 pub use program::Program;
