@@ -389,7 +389,7 @@ fn connect(path: &Path, role: Role, patient: &Arc<AtomicBool>) -> Result<Connect
              PRAGMA journal_size_limit = 16777216;"
         }
         // A reader forgets its page cache whenever somebody commits; the mapping serves the pages again at no
-        // cost.
+        // cost. It is address space, not memory, and holds a table of a million tokens whole.
         Role::Reader => {
             "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; \
              PRAGMA cache_size = -1024; PRAGMA mmap_size = 1073741824;"
