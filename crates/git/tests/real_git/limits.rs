@@ -38,15 +38,15 @@ async fn when_all_places_are_taken_others_are_told_to_come_back() {
     })
     .await;
     forge.engine.create(2, ObjectFormat::Sha1, "main").await.unwrap();
-    let held = forge.engine.advertise(1, Service::UploadPack, None).await.unwrap();
+    let held = forge.engine.advertise(1, Service::ReceivePack, None).await.unwrap();
     assert_eq!(forge.engine.stats().running, 1);
-    let refused = forge.engine.advertise(2, Service::UploadPack, None).await;
+    let refused = forge.engine.advertise(2, Service::ReceivePack, None).await;
     assert!(matches!(refused, Err(Error::Overloaded { retry_after }) if !retry_after.is_zero()));
     assert_eq!(forge.engine.stats().refused_total, 1);
     // The place is held as long as the answer, not as long as the process.
     let waiting = tokio::spawn({
         let engine = forge.engine.clone();
-        async move { engine.advertise(2, Service::UploadPack, None).await.map(|_| ()) }
+        async move { engine.advertise(2, Service::ReceivePack, None).await.map(|_| ()) }
     });
     assert!(eventually(|| forge.engine.stats().waiting == 1).await);
     drop(held);
@@ -167,7 +167,7 @@ async fn deleting_a_repository_ends_what_runs_on_it() {
     assert!(forge.quiet().await);
     assert!(collect(exchange).await.is_err(), "a cut answer looked whole");
     assert!(!forge.engine.exists(1).await.unwrap());
-    assert!(matches!(forge.engine.advertise(1, Service::UploadPack, None).await, Err(Error::NotFound)));
+    assert!(matches!(forge.engine.advertise(1, Service::ReceivePack, None).await, Err(Error::NotFound)));
     forge.engine.delete(1).await.unwrap();
     forge.engine.empty_trash().await.unwrap();
     assert_eq!(std::fs::read_dir(forge.path("repositories/@trash")).unwrap().count(), 0);
@@ -199,7 +199,7 @@ async fn a_git_that_closes_its_output_and_hangs_is_killed() {
     // It also leaves a child of its own, which holds nothing but would stay.
     let script = "echo hello; sleep 61 & exec >&- 2>&- <&-; sleep 62";
     let engine = engine_with(folder.path(), script).await;
-    let exchange = engine.advertise(1, Service::UploadPack, None).await.unwrap();
+    let exchange = engine.advertise(1, Service::ReceivePack, None).await.unwrap();
     let before = Instant::now();
     assert!(collect(exchange).await.is_err());
     assert!(before.elapsed() < Duration::from_secs(5));
@@ -212,7 +212,7 @@ async fn a_git_that_says_nothing_for_too_long_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let engine = engine_with(folder.path(), "sleep 63").await;
     let before = Instant::now();
-    assert!(engine.advertise(1, Service::UploadPack, None).await.is_err());
+    assert!(engine.advertise(1, Service::ReceivePack, None).await.is_err());
     assert!(before.elapsed() < Duration::from_secs(5));
     assert!(eventually(|| engine.stats().running == 0).await);
 }
