@@ -264,9 +264,8 @@ fn a_server_killed_at_any_moment_keeps_every_push_that_it_acknowledged() {
     // live to record them.
     for (_, branch) in &branches {
         let tip = tip_of(branch);
-        eventually("a push that happened is not in the feed", 60, || {
-            story(&root, &project, &branch.name) == tip
-        });
+        let what = format!("a push to {} that happened is not in the feed: {tip:?}", branch.name);
+        eventually(&what, 90, || story(&root, &project, &branch.name) == tip);
     }
     // The forge goes on.
     git.run_in("left", &["push", "-q", "origin", "HEAD:refs/heads/afterwards"]).works();
@@ -645,5 +644,7 @@ fn a_push_larger_than_memory_allows_goes_through_in_a_little() {
     );
     let tips = ["work", "clone"].map(|folder| git.run_in(folder, &["rev-parse", "main"]).works());
     assert_eq!(tips[0], tips[1]);
-    assert!(pushed.max(cloned) - before <= BOUND_KIB, "it grew by {} KiB", pushed.max(cloned) - before);
+    // The kernel keeps the two figures apart and brings them up to date lazily: the peak can trail the present a little.
+    let grown = pushed.max(cloned).saturating_sub(before);
+    assert!(grown <= BOUND_KIB, "it grew by {grown} KiB");
 }

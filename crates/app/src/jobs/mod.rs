@@ -113,8 +113,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// How often the recurring jobs are asked for.
 const RECUR_EVERY: Duration = Duration::from_secs(3600);
 
-/// How often uses of tokens are written down.
-const WRITE_USES_EVERY: Duration = Duration::from_secs(20);
+/// How often uses of tokens are written down, and pushes looked for that nobody recorded.
+const CATCH_UP_EVERY: Duration = Duration::from_secs(20);
 
 /// How many jobs run at once in one process.
 const WORKERS: usize = 2;
@@ -150,12 +150,15 @@ pub fn start(forge: &Arc<Forge>, alone: bool) -> Workers {
             tokio::time::sleep(RECUR_EVERY).await;
         }
     }));
-    let uses = Arc::clone(forge);
+    let late = Arc::clone(forge);
     handles.push(tokio::spawn(async move {
         loop {
-            tokio::time::sleep(WRITE_USES_EVERY).await;
-            if let Err(error) = uses.write_last_uses().await {
+            tokio::time::sleep(CATCH_UP_EVERY).await;
+            if let Err(error) = late.write_last_uses().await {
                 tracing::warn!(%error, "uses of tokens could not be written down");
+            }
+            if let Err(error) = ask_to_settle(&late).await {
+                tracing::warn!(%error, "unrecorded pushes could not be looked for");
             }
         }
     }));
@@ -180,6 +183,23 @@ async fn ask_recurring(forge: &Forge) -> Result<(), Error> {
         ask(&mut tx, &job, now).await?;
     }
     tx.commit().await?;
+    Ok(())
+}
+
+/// Asks for the pushes to be settled that are not recorded yet. Git may have gone on with one after its server died, and
+/// have moved the refs when the next server had already looked.
+async fn ask_to_settle(forge: &Forge) -> Result<(), Error> {
+    let mut tx = forge.db().read().await?;
+    let none = portcullis_store::pushes::unsettled_after(&mut tx, 0).await?.is_empty();
+    drop(tx);
+    if none {
+        return Ok(());
+    }
+    let now = forge.now();
+    let mut tx = forge.db().begin().await?;
+    ask(&mut tx, &Job::SettlePushes, now).await?;
+    tx.commit().await?;
+    forge.jobs_wake().notify_waiters();
     Ok(())
 }
 
