@@ -172,7 +172,8 @@ pub enum Purpose {
     Other,
 }
 
-/// The connection that one request is admitted with: who it is and what they may do are asked in one go.
+/// The read transaction that one request is admitted with: who it is and what they may do are asked in one go. A use case
+/// that only reads may go on with it, and then answers from the very moment at which it was allowed.
 #[derive(Default)]
 pub struct Reading(Option<Tx>);
 
@@ -183,7 +184,7 @@ impl std::fmt::Debug for Reading {
 }
 
 impl Reading {
-    async fn tx(&mut self, forge: &Forge) -> Result<&mut Tx, db::Error> {
+    pub(crate) async fn tx(&mut self, forge: &Forge) -> Result<&mut Tx, db::Error> {
         if self.0.is_none() {
             self.0 = Some(forge.db().read().await?);
         }

@@ -15,7 +15,7 @@ use portcullis_store::users;
 use serde_json::json;
 
 use crate::Error;
-use crate::access::{Authorized, Viewer, authorize};
+use crate::access::{Authorized, Reading, Viewer, authorize};
 use crate::audit::{self, Entry};
 use crate::credentials;
 use crate::error::FieldErrors;
@@ -269,17 +269,27 @@ pub struct ProjectDetails {
 ///
 /// # Errors
 /// The database's.
-pub async fn get(forge: &Forge, access: &Authorized<act::ReadProject>) -> Result<ProjectDetails, Error> {
-    details(forge, access).await
+pub async fn get(
+    forge: &Forge,
+    access: &Authorized<act::ReadProject>,
+    reading: &mut Reading,
+) -> Result<ProjectDetails, Error> {
+    details_within(reading.tx(forge).await?, access).await
 }
 
 async fn details<A: Act<On = on::Project>>(
     forge: &Forge,
     access: &Authorized<A>,
 ) -> Result<ProjectDetails, Error> {
-    let mut tx = forge.db().read().await?;
-    let project = projects::find(&mut tx, access.project()).await?.ok_or(Error::NotFound("Project"))?;
-    let topics = projects::topics(&mut tx, access.project()).await?;
+    details_within(&mut forge.db().read().await?, access).await
+}
+
+async fn details_within<A: Act<On = on::Project>>(
+    tx: &mut Tx,
+    access: &Authorized<A>,
+) -> Result<ProjectDetails, Error> {
+    let project = projects::find(tx, access.project()).await?.ok_or(Error::NotFound("Project"))?;
+    let topics = projects::topics(tx, access.project()).await?;
     let (project_role, namespace_role) = (access.place().project_role, access.place().namespace_role);
     Ok(ProjectDetails { project, topics, project_role, namespace_role })
 }

@@ -146,12 +146,44 @@ where
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Refusal> {
+        Ok(Admitted::from_request_parts(parts, state).await?.access)
+    }
+}
+
+/// Like [`Authorized`], with the read transaction that the caller was admitted in, for a handler that answers with what it
+/// reads and nothing else. It must not write, nor read in another transaction, while it holds this one.
+#[derive(Debug)]
+pub struct Admitted<A: Act>
+where
+    A::On: Place,
+{
+    /// What the caller may do.
+    pub access: Authorized<A>,
+    /// The transaction.
+    pub reading: Reading,
+}
+
+impl<A: Act> Guard for Admitted<A>
+where
+    A::On: Place,
+{
+    const ACCESS: Access = Access::Action(A::ACTION);
+}
+
+impl<A: Act> FromRequestParts<AppState> for Admitted<A>
+where
+    A::On: PlaceInPath,
+{
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Refusal> {
         let door = door_of(parts);
         let mut reading = Reading::default();
         let viewer = viewer(parts, state, &mut reading, door).await?;
-        ask::<A>(parts, state, &mut reading, viewer, door)
-            .await?
-            .map_err(|refused| Refusal::refused(door, &refused, &state.forge.settings().git_realm))
+        let asked = ask::<A>(parts, state, &mut reading, viewer, door).await?;
+        let access =
+            asked.map_err(|refused| Refusal::refused(door, &refused, &state.forge.settings().git_realm))?;
+        Ok(Admitted { access, reading })
     }
 }
 

@@ -18,6 +18,7 @@ use super::{ApiResult, PathParts, Surroundings, accepted, json_text, path_number
 use crate::AppState;
 use crate::client::BaseUrl;
 use crate::error::ApiError;
+use crate::guard::Admitted;
 use crate::params::{Params, Reader};
 
 #[derive(Serialize)]
@@ -290,11 +291,12 @@ fn unwritable(error: serde_json::Error) -> ApiError {
 
 /// Answers a project.
 pub async fn get(
-    access: Authorized<act::ReadProject>,
+    Admitted { access, mut reading }: Admitted<act::ReadProject>,
     State(state): State<AppState>,
     around: Surroundings,
 ) -> ApiResult {
-    let details = projects::get(&state.forge, &access).await?;
+    let details = projects::get(&state.forge, &access, &mut reading).await?;
+    drop(reading);
     Ok(json_text(StatusCode::OK, view(&details, &around.base, access.viewer())?))
 }
 
