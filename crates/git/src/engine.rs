@@ -4,18 +4,19 @@ use std::collections::HashMap;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use command_fds::{CommandFdExt, FdMapping};
-use futures_util::Stream;
-use tokio::sync::Semaphore;
+use futures_util::{Stream, stream};
+use tokio::sync::{Semaphore, oneshot};
 
+use crate::answers::{self, Answers, Collected, Found, Key};
 use crate::command::{Call, Git};
 use crate::disk::{self, Layout, blocking};
-use crate::exchange::{self, Beginning, Exchange, GitOutput, Input};
+use crate::exchange::{self, Beginning, Exchange, GitOutput, Input, Measure};
 use crate::history::{self, CommitSummary, FirstCommit};
 use crate::hook::SOCKET_VARIABLE;
 use crate::housekeeping::{self, FsckReport, HousekeepingReport};
@@ -41,6 +42,7 @@ struct Inner {
     layout: Layout,
     git: Arc<Git>,
     limits: Arc<Limits>,
+    answers: Arc<Answers>,
     /// Short questions wait here and not among the exchanges: a push asks them while it holds a place itself.
     questions: Semaphore,
     /// Upkeep is hard work for the whole machine; one repository at a time.
@@ -74,6 +76,11 @@ pub struct Stats {
     pub refused_total: u64,
     /// Process groups killed before they ended by themselves, since the engine was opened.
     pub killed_total: u64,
+    /// Fetches answered by what was computed for another one, since the engine was opened.
+    pub answers_reused_total: u64,
+    /// Bytes that kept answers take now, on disk and in memory. One that is being written counts with what it is
+    /// expected to take.
+    pub answer_bytes: u64,
 }
 
 impl Engine {
@@ -82,6 +89,7 @@ impl Engine {
         let layout = Layout::prepare(&settings.root)?;
         let git = Git::prepare(&settings, layout.own()).await?;
         let inner = Inner {
+            answers: Answers::new(&settings, layout.own().to_owned()),
             layout,
             git: Arc::new(git),
             limits: Limits::new(&settings),
@@ -117,7 +125,9 @@ impl Engine {
     pub async fn initialize(&self, id: i64, first: FirstCommit) -> Result<ObjectId, Error> {
         let repository = self.existing(id)?;
         let _turn = self.question().await?;
-        history::initialize(&self.inner.git, &repository, first).await
+        let written = history::initialize(&self.inner.git, &repository, first).await;
+        self.inner.answers.forget(id);
+        written
     }
 
     /// Says whether the repository is on disk.
@@ -133,6 +143,7 @@ impl Engine {
             let trash = inner.layout.discard(id)?;
             // First the name goes, then what runs is killed: nothing can begin in between.
             inner.limits.remove(id);
+            inner.answers.forget(id);
             inner.formats.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
             if let Some(trash) = trash {
                 // A killed process may still have been writing; the rest is removed later.
@@ -234,13 +245,13 @@ impl Engine {
         };
         if second && service == Service::UploadPack {
             let capabilities = self.capabilities(id, &repository, || call(protocol)).await?;
-            return Ok(Exchange { body: GitOutput::from_memory(capabilities) });
+            return Ok(Exchange { body: GitOutput::from_memory([capabilities]) });
         }
         if service == Service::UploadPack {
             let looked_at = repository.clone();
             if blocking(move || refs::is_empty(&looked_at)).await? {
                 let nothing = self.advertisement_of_nothing(self.format_of(id, &repository)?, protocol);
-                return Ok(Exchange { body: GitOutput::from_memory(nothing) });
+                return Ok(Exchange { body: GitOutput::from_memory([nothing]) });
             }
         }
         let place = self.inner.limits.enter(id).await?;
@@ -260,12 +271,78 @@ impl Engine {
         format!("{}{version}{nothing}0000", service_line(Service::UploadPack)).into()
     }
 
-    /// Answers `POST git-upload-pack`. The input is the body after inflation.
+    /// Answers `POST git-upload-pack`. The input is the body after inflation. A fetch that is repeated within minutes,
+    /// by whomever, is answered from what was computed before, until something is pushed.
     pub async fn upload_pack(
         &self,
         id: i64,
         protocol: Option<&GitProtocol>,
         input: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    ) -> Result<Exchange, Error> {
+        self.existing(id)?;
+        let (input, answers): (Input, _) = (Box::pin(input), &self.inner.answers);
+        let Some(second) = protocol.filter(|protocol| protocol.version() == 2 && answers.are_kept()) else {
+            return self.compute(id, protocol, input, None).await;
+        };
+        let body = match answers::collect(input, self.inner.settings.idle_limit).await {
+            Collected::Fetch(body) => body,
+            Collected::Other(input) => return self.compute(id, protocol, input, None).await,
+        };
+        let key = Key::new(id, second.as_str(), &body);
+        if let Some(exchange) = self.share(id, second, key, &body).await? {
+            return Ok(exchange);
+        }
+        self.compute(id, protocol, whole(body), Some(answers.measure(key))).await
+    }
+
+    /// Answers a fetch from an answer that is kept or being written, or begins to keep one. Nothing when this request
+    /// needs a process of its own.
+    async fn share(
+        &self,
+        id: i64,
+        protocol: &GitProtocol,
+        key: Key,
+        body: &Bytes,
+    ) -> Result<Option<Exchange>, Error> {
+        let answers = &self.inner.answers;
+        let (mut follow, lead) = match answers.find(key) {
+            Found::Answer(follow) => (follow, None),
+            Found::Nothing => return Ok(None),
+            Found::Seen(bytes) => {
+                let Some(needed) = answers.room_for(self.path(id), bytes).await else { return Ok(None) };
+                match answers.begin(key, id, needed) {
+                    Some(begun) => begun,
+                    None => return Ok(None),
+                }
+            }
+        };
+        let failure = lead.map(|lead| {
+            let (tell, failure) = oneshot::channel();
+            let (engine, protocol, input) = (self.clone(), protocol.clone(), whole(body.clone()));
+            let exchange = async move { engine.compute(id, Some(&protocol), input, None).await };
+            tokio::spawn(lead.write(exchange, tell));
+            failure
+        });
+        match (follow.begins().await, failure) {
+            (true, failure) => {
+                if failure.is_none() {
+                    follow.count();
+                }
+                Ok(Some(Exchange { body: follow.output() }))
+            }
+            // The first to ask hears what is wrong. The others ask for themselves.
+            (false, Some(failure)) => failure.await.map_or(Ok(None), Err),
+            (false, None) => Ok(None),
+        }
+    }
+
+    /// Answers a fetch by a process of its own.
+    async fn compute(
+        &self,
+        id: i64,
+        protocol: Option<&GitProtocol>,
+        input: Input,
+        measure: Option<Measure>,
     ) -> Result<Exchange, Error> {
         let repository = self.existing(id)?;
         let place = self.inner.limits.enter(id).await?;
@@ -275,7 +352,8 @@ impl Engine {
         let timeout = format!("--timeout={}", settings.idle_limit.as_secs().max(1));
         let call = call.args(["--stateless-rpc", "--strict", &timeout, "--"]).args([&repository]);
         let mut beginning = self.beginning(call, place);
-        beginning.input = Some(Box::pin(input) as Input);
+        beginning.input = Some(input);
+        beginning.measure = measure;
         beginning.max_input_bytes = Some(settings.max_fetch_request_bytes);
         beginning.must_answer = true;
         beginning.limit = Some(settings.fetch_limit);
@@ -320,9 +398,26 @@ impl Engine {
             prefix: self.inner.settings.message_prefix.clone(),
         };
         let (shared, place) = (Arc::clone(&started.shared), Arc::clone(&started.place));
+        let answers = Arc::clone(&self.inner.answers);
         // It is on its own, because a completed push is told to the judge even when the client has gone.
         tokio::spawn(async move {
-            conversation.hold(ours, || shared.accept()).await;
+            // From the yes of the judge until it is told, refs may move at any moment.
+            let may_have_moved = AtomicBool::new(false);
+            let accept = || {
+                let accepted = shared.accept();
+                may_have_moved.store(accepted, Ordering::Relaxed);
+                accepted
+            };
+            // Whoever has seen the end of the push is answered from what it has brought.
+            let moved = || {
+                may_have_moved.store(false, Ordering::Relaxed);
+                answers.forget(id);
+            };
+            conversation.hold(ours, accept, moved).await;
+            if may_have_moved.into_inner() {
+                // Git was ended before it could tell.
+                answers.forget(id);
+            }
             drop(place);
         });
         self.answer(id, started).await
@@ -350,6 +445,8 @@ impl Engine {
             started_total: self.inner.started.load(Ordering::Relaxed),
             refused_total: self.inner.limits.refused(),
             killed_total: self.inner.killed.load(Ordering::Relaxed),
+            answers_reused_total: self.inner.answers.reused(),
+            answer_bytes: self.inner.answers.bytes(),
         }
     }
 
@@ -412,6 +509,11 @@ impl Engine {
             error => error,
         })
     }
+}
+
+/// Returns a request's body that is known beforehand as a stream.
+fn whole(body: Bytes) -> Input {
+    Box::pin(stream::iter([Ok(body)]))
 }
 
 /// Returns one packet of the protocol.

@@ -19,11 +19,12 @@ use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::io::poll_read_buf;
 use tokio_util::sync::CancellationToken;
 
+use crate::answers::Piece;
 use crate::limits::Place;
 use crate::process::{Group, read_error_text};
 use crate::{Error, Settings};
@@ -47,10 +48,14 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 /// The body of a request.
 pub(crate) type Input = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
-/// The answer to a request: a stream of bytes from a git process, or from memory.
+/// Hears how many bytes git has answered, if it ended well and the caller has read them all.
+pub(crate) type Measure = Box<dyn FnOnce(u64) + Send>;
+
+/// The answer to a request: a stream of bytes from a git process, from memory, or from what several clients share.
 ///
 /// It holds the place of the exchange in the concurrency limit. Dropping it kills the process and everything it
-/// started, at once; only a push that the judge has already accepted is given a moment to end properly.
+/// started, at once; only a push that the judge has already accepted is given a moment to end properly, and a process
+/// whose answer is shared goes on for the others.
 pub struct Exchange {
     /// The bytes of the answer's body.
     pub body: GitOutput,
@@ -69,6 +74,7 @@ pub(crate) struct Beginning {
     pub(crate) limit: Option<Duration>,
     /// What the answer begins with, before git says anything.
     pub(crate) preface: Option<Bytes>,
+    pub(crate) measure: Option<Measure>,
     pub(crate) idle_limit: Duration,
     pub(crate) exit_limit: Duration,
     pub(crate) killed: Arc<AtomicU64>,
@@ -169,7 +175,9 @@ pub(crate) struct Started {
 
 /// Starts git and everything around it.
 pub(crate) fn start(beginning: Beginning) -> Result<Started, Error> {
-    let Beginning { mut command, place, input, max_input_bytes, must_answer, limit, preface, .. } = beginning;
+    let Beginning {
+        mut command, place, input, max_input_bytes, must_answer, limit, preface, measure, ..
+    } = beginning;
     command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut group = Group::start(command).map_err(Error::io("starting git"))?;
@@ -206,6 +214,8 @@ pub(crate) fn start(beginning: Beginning) -> Result<Started, Error> {
     let running = Running {
         stdout: Some(stdout),
         buffer: BytesMut::new(),
+        bytes: 0,
+        measure,
         outcome,
         pump: pump.map(|task| task.abort_handle()),
         shared: Arc::clone(&shared),
@@ -213,7 +223,8 @@ pub(crate) fn start(beginning: Beginning) -> Result<Started, Error> {
         _place: Arc::clone(&place),
         runtime: Handle::current(),
     };
-    let output = GitOutput { ready: preface.into_iter().collect(), running: Some(running), ended: None };
+    let output =
+        GitOutput { ready: preface.into_iter().collect(), source: Some(Source::Git(running)), ended: None };
     Ok(Started { output, must_answer, shared, place })
 }
 
@@ -280,14 +291,25 @@ impl Outcome {
 /// answer were whole.
 pub struct GitOutput {
     ready: VecDeque<Bytes>,
-    running: Option<Running>,
+    source: Option<Source>,
     ended: Option<Outcome>,
+}
+
+/// Where an answer comes from.
+enum Source {
+    /// A process of its own.
+    Git(Running),
+    /// An answer that is shared.
+    Shared(mpsc::Receiver<Piece>),
 }
 
 /// The half of an exchange that the caller holds.
 struct Running {
     stdout: Option<ChildStdout>,
     buffer: BytesMut,
+    /// What git has answered so far, in bytes.
+    bytes: u64,
+    measure: Option<Measure>,
     outcome: oneshot::Receiver<Outcome>,
     pump: Option<tokio::task::AbortHandle>,
     shared: Arc<Shared>,
@@ -298,8 +320,19 @@ struct Running {
 
 impl GitOutput {
     /// Returns an answer that is known beforehand.
-    pub(crate) fn from_memory(bytes: Bytes) -> GitOutput {
-        GitOutput { ready: VecDeque::from([bytes]), running: None, ended: None }
+    pub(crate) fn from_memory(chunks: impl IntoIterator<Item = Bytes>) -> GitOutput {
+        GitOutput { ready: chunks.into_iter().collect(), source: None, ended: None }
+    }
+
+    /// Returns an answer that arrives in pieces.
+    pub(crate) fn from_pieces(pieces: mpsc::Receiver<Piece>) -> GitOutput {
+        GitOutput { ready: VecDeque::new(), source: Some(Source::Shared(pieces)), ended: None }
+    }
+
+    /// Says whether git has ended and calls it a success.
+    pub(crate) fn ended_well(&self) -> bool {
+        let status = self.ended.as_ref().map(|outcome| &outcome.status);
+        matches!(status, Some(Ok(status)) if status.success())
     }
 }
 
@@ -311,8 +344,18 @@ impl Stream for GitOutput {
         if let Some(chunk) = this.ready.pop_front() {
             return Poll::Ready(Some(Ok(chunk)));
         }
-        let Some(running) = &mut this.running else {
-            return Poll::Ready(None);
+        let running = match &mut this.source {
+            Some(Source::Git(running)) => running,
+            Some(Source::Shared(pieces)) => {
+                let piece = ready!(pieces.poll_recv(context));
+                if let Some(Piece::Bytes(bytes)) = piece {
+                    return Poll::Ready(Some(Ok(bytes)));
+                }
+                this.source = None;
+                let cut = || Err(io::Error::other("the shared answer was cut short"));
+                return Poll::Ready(piece.is_none().then(cut));
+            }
+            None => return Poll::Ready(None),
         };
         if let Some(stdout) = &mut running.stdout {
             if running.buffer.capacity() < CHUNK_BYTES / 8 {
@@ -325,10 +368,11 @@ impl Stream for GitOutput {
                 }
                 Ok(n) => {
                     running.shared.moved(n);
+                    running.bytes += n as u64;
                     return Poll::Ready(Some(Ok(running.buffer.split().freeze())));
                 }
                 Err(error) => {
-                    this.running = None;
+                    this.source = None;
                     return Poll::Ready(Some(Err(error)));
                 }
             }
@@ -336,9 +380,9 @@ impl Stream for GitOutput {
         let outcome = ready!(running.outcome.poll_unpin(context));
         let failure = running.shared.failure.get().copied();
         // Git has ended and so has its place; what is left of the input is thrown away by the pump on its own.
-        if let Some(mut running) = this.running.take() {
-            running.pump = None;
-        }
+        running.pump = None;
+        let (bytes, measure) = (running.bytes, running.measure.take());
+        this.source = None;
         match (outcome, failure) {
             (_, Some(failure)) => {
                 Poll::Ready(Some(Err(io::Error::other(format!("the exchange failed: {failure:?}")))))
@@ -350,6 +394,9 @@ impl Stream for GitOutput {
                     return Poll::Ready(Some(Err(io::Error::other("git was killed"))));
                 }
                 this.ended = Some(outcome);
+                if let Some(measure) = measure.filter(|_| this.ended_well()) {
+                    measure(bytes);
+                }
                 Poll::Ready(None)
             }
         }
@@ -520,6 +567,7 @@ impl Beginning {
             must_answer: false,
             limit: None,
             preface: None,
+            measure: None,
             idle_limit: settings.idle_limit,
             exit_limit: settings.exit_limit,
             killed,

@@ -5,9 +5,10 @@
 //! already decided that the request may happen, and what must be decided in the middle of a push is asked through
 //! [`PushJudge`].
 //!
-//! Start reading at [`Engine`], then `exchange.rs` for how one request lives and dies, and `push.rs` for what a judge
-//! is told.
+//! Start reading at [`Engine`], then `exchange.rs` for how one request lives and dies, `push.rs` for what a judge is
+//! told, and `answers.rs` for what is computed once and handed to many.
 
+mod answers;
 mod command;
 mod disk;
 mod engine;

@@ -167,8 +167,9 @@ pub(crate) struct Conversation {
 
 impl Conversation {
     /// Answers the hooks until git closes the socket. `commit_to` is asked once the judge has accepted: it says whether
-    /// anybody still wants the push, and from then on the push is allowed to end properly.
-    pub(crate) async fn hold(self, mut socket: UnixStream, commit_to: impl Fn() -> bool) {
+    /// anybody still wants the push, and from then on the push is allowed to end properly. `moved` is called when refs
+    /// have moved, before anybody else hears of it.
+    pub(crate) async fn hold(self, mut socket: UnixStream, commit_to: impl Fn() -> bool, moved: impl Fn()) {
         loop {
             let question = match Question::read(&mut socket).await {
                 Ok(question) => question,
@@ -190,6 +191,7 @@ impl Conversation {
                     }
                 }
                 HookName::PostReceive => {
+                    moved();
                     let lines = self.after(question).await;
                     Answer { accept: true, text: self.text(&lines) }
                 }

@@ -27,14 +27,20 @@ pub struct Settings {
     pub max_push_bytes: Option<u64>,
     /// The largest body of a fetch request, in bytes after inflation.
     pub max_fetch_request_bytes: u64,
+    /// How much the answers to repeated fetches may take on disk and in memory together, in bytes; 0 keeps none. One
+    /// answer may take a quarter of it.
+    pub answer_cache_bytes: u64,
+    /// How long an answer is kept, and how soon a request must be repeated for its answer to be kept.
+    pub answer_lifetime: Duration,
     /// What stands before each line that a judge shows to the person who pushes.
     pub message_prefix: String,
     /// How long an advertisement may take.
     pub advertisement_limit: Duration,
-    /// How long one fetch exchange may take in all.
+    /// How long one fetch exchange may take in all, and how long a client may take to read a kept answer.
     pub fetch_limit: Duration,
     /// How long an exchange may go on without moving a byte in either direction. Git sends a keep-alive every five
-    /// seconds while it works, so a healthy exchange never comes near this.
+    /// seconds while it works, so a healthy exchange never comes near this. A client that reads a kept answer may not
+    /// rest longer either.
     pub idle_limit: Duration,
     /// How long git may stay alive after it has closed its output, and how long an accepted push may go on after
     /// its client has gone.
@@ -82,6 +88,8 @@ impl Settings {
             queue_wait: Duration::from_secs(30),
             max_push_bytes: None,
             max_fetch_request_bytes: 10 * 1024 * 1024,
+            answer_cache_bytes: 512 * 1024 * 1024,
+            answer_lifetime: Duration::from_secs(5 * 60),
             message_prefix: String::from("Portcullis: "),
             advertisement_limit: Duration::from_secs(5 * 60),
             fetch_limit: Duration::from_secs(4 * 60 * 60),

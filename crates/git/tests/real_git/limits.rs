@@ -11,7 +11,7 @@ use portcullis_git::{Engine, Error, ObjectFormat, PushJudge, Service, Settings};
 use crate::forge::{Forge, Policy, ZERO, collect, eventually, packet, push_head, text, write_noise};
 
 /// A work tree with one large file that does not compress, pushed to repository 1.
-async fn with_large_file(forge: &Forge, bytes: usize) {
+pub async fn with_large_file(forge: &Forge, bytes: usize) {
     forge.work_tree().await;
     write_noise(&forge.path("work/large"), bytes);
     forge.git("work", &["config", "core.compression", "0"]).await;
@@ -174,7 +174,7 @@ async fn deleting_a_repository_ends_what_runs_on_it() {
 }
 
 /// Writes a stand-in for git that says its version and otherwise runs `script`.
-fn stand_in(folder: &std::path::Path, script: &str) -> std::path::PathBuf {
+pub fn stand_in(folder: &std::path::Path, script: &str) -> std::path::PathBuf {
     let path = folder.join("git-stand-in");
     let text =
         format!("#!/bin/sh\nif [ \"$1\" = version ]; then echo git version 2.45.0; exit; fi\n{script}\n");
