@@ -46,6 +46,8 @@ pub struct Metrics {
     git_waiting: Gauge,
     git_started: Gauge,
     git_refused: Gauge,
+    git_answers_reused: Gauge,
+    git_answer_bytes: Gauge,
     jobs_waiting: Gauge,
     jobs_done: Counter,
     jobs_failed: Counter,
@@ -57,6 +59,7 @@ impl Default for Metrics {
         let (requests, token_checks) = (Family::default(), Family::default());
         let (git_running, git_waiting, git_started, git_refused) =
             (Gauge::default(), Gauge::default(), Gauge::default(), Gauge::default());
+        let (git_answers_reused, git_answer_bytes) = (Gauge::default(), Gauge::default());
         let (jobs_waiting, jobs_done, jobs_failed) =
             (Gauge::default(), Counter::default(), Counter::default());
         registry.register("requests", "Requests by door and class of answer", Family::clone(&requests));
@@ -77,6 +80,16 @@ impl Default for Metrics {
             "Git exchanges refused because the queue was full",
             git_refused.clone(),
         );
+        registry.register(
+            "git_answers_reused",
+            "Fetches answered by what was computed for another one",
+            git_answers_reused.clone(),
+        );
+        registry.register(
+            "git_answer_bytes",
+            "Bytes that kept answers to fetches take now",
+            git_answer_bytes.clone(),
+        );
         registry.register("jobs_waiting", "Background jobs that wait or run", jobs_waiting.clone());
         registry.register("jobs_done", "Background jobs that ended well", jobs_done.clone());
         registry.register("jobs_failed", "Attempts at background jobs that failed", jobs_failed.clone());
@@ -91,6 +104,8 @@ impl Default for Metrics {
             git_waiting,
             git_started,
             git_refused,
+            git_answers_reused,
+            git_answer_bytes,
             jobs_waiting,
             jobs_done,
             jobs_failed,
@@ -130,6 +145,8 @@ impl Metrics {
         self.git_waiting.set(number(git.waiting));
         self.git_started.set(i64::try_from(git.started_total).unwrap_or(i64::MAX));
         self.git_refused.set(i64::try_from(git.refused_total).unwrap_or(i64::MAX));
+        self.git_answers_reused.set(i64::try_from(git.answers_reused_total).unwrap_or(i64::MAX));
+        self.git_answer_bytes.set(i64::try_from(git.answer_bytes).unwrap_or(i64::MAX));
         self.jobs_waiting.set(jobs_waiting);
         let mut text = String::new();
         if prometheus_client::encoding::text::encode(&mut text, &self.registry).is_err() {
