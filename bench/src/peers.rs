@@ -43,7 +43,14 @@ pub fn wait_for(process: &mut Running, request: &Request) -> anyhow::Result<()> 
 
 /// Returns a plain GET.
 pub fn get(to: SocketAddr, path: &str) -> Request {
-    Request { to, method: "GET", path: path.to_owned(), headers: Vec::new(), body: Vec::new() }
+    Request {
+        to,
+        method: "GET",
+        path: path.to_owned(),
+        headers: Vec::new(),
+        body: Vec::new(),
+        numbered: false,
+    }
 }
 
 /// The bare axum handler.

@@ -15,6 +15,20 @@ if body then
   file:close()
 end
 
+-- With REPLAY_RUN each request is unlike every other of this run and of all runs: a number takes the place of the zeros
+-- that REPLAY_NUMBER names. Its length is the same, so the packet around it stays right.
+local run, zeros = os.getenv("REPLAY_RUN"), os.getenv("REPLAY_NUMBER")
+if run then
+  local first, last = wrk.body:find(zeros, 1, true)
+  local before, after = wrk.body:sub(1, first - 1), wrk.body:sub(last + 1)
+  local width = #zeros - #run
+  local count = 0
+  function request()
+    count = count + 1
+    return wrk.format(nil, nil, nil, before .. run .. string.format("%0" .. width .. "d", count) .. after)
+  end
+end
+
 function done(summary, latency, requests)
   local errors = summary.errors
   io.write(string.format(

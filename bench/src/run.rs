@@ -267,7 +267,8 @@ fn conditions(stage: &Stage) -> Vec<String> {
         "Client and servers share the machine over loopback; no TLS. The product runs as `portcullis serve` with default \
          settings: at most two Git processes for each repository at once on two cores, logging at `info`."
             .to_owned(),
-        "The product checks a token on every request and keeps nothing between requests; the peers check nothing.".to_owned(),
+        "The product checks a token on every request and keeps nothing about access between requests; the peers check nothing. Of \
+         fetches that are repeated it keeps the answer.".to_owned(),
         "The peer's repositories have transfer.fsckObjects=true, core.fsync=objects,derived-metadata,reference, \
          core.fsyncMethod=fsync and receive.autogc=false, as the product gives its own. The peer called tuned also has \
          transfer.unpackLimit=1, as the product; the one called shipped keeps Git's 100. nginx buffers, logs nothing, and \

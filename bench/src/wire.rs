@@ -3,6 +3,9 @@
 
 use anyhow::{Context, bail};
 
+/// Stands in every request where a number may take its place, which the server reads and does not heed.
+pub const NUMBER: &str = "0000000000000000";
+
 /// Returns a line as a packet.
 fn packet(line: &str) -> String {
     format!("{:04x}{line}", line.len() + 4)
@@ -10,7 +13,7 @@ fn packet(line: &str) -> String {
 
 fn command(name: &str, arguments: &[String]) -> Vec<u8> {
     let mut body = packet(&format!("command={name}\n"));
-    body += &packet("agent=bench");
+    body += &packet(&format!("agent=bench/{NUMBER}"));
     body += &packet("object-format=sha1");
     body += "0001";
     for argument in arguments {

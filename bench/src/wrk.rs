@@ -6,11 +6,16 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
 use crate::http::{Answer, Connection};
+use crate::wire::NUMBER;
+
+/// How many runs have numbered their requests.
+static NUMBERED: AtomicU32 = AtomicU32::new(0);
 
 /// A request to be repeated.
 #[derive(Clone, Debug)]
@@ -20,6 +25,8 @@ pub struct Request {
     pub path: String,
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
+    /// Whether each repetition has a number of its own in its body, in place of [`NUMBER`].
+    pub numbered: bool,
 }
 
 /// What wrk found.
@@ -73,6 +80,10 @@ impl Request {
             let body = scratch.join("replay.body");
             std::fs::write(&body, &self.body)?;
             command.env("REPLAY_BODY", body);
+        }
+        if self.numbered {
+            let run = NUMBERED.fetch_add(1, Ordering::Relaxed) + 1;
+            command.env("REPLAY_RUN", format!("{run:06}")).env("REPLAY_NUMBER", NUMBER);
         }
         let output = command.output().context("wrk cannot be started")?;
         let text = String::from_utf8_lossy(&output.stdout);

@@ -64,9 +64,12 @@ fn case(stage: &Stage, title: &'static str, body: Vec<u8>, holds: Holds, bar: Ba
     };
     let product = request(stage.product.git(&stage.secret), &format!("/{CODE}.git"));
     let peer = request(crate::peers::get(stage.nginx.address(), "/"), "/git/tuned.git");
-    let contestants =
-        [("portcullis", product, stage.product.roots()), ("git http-backend", peer, stage.nginx.roots())];
-    let models = [contestants[0].1.once()?, contestants[1].1.once()?];
+    let each_its_own = Request { numbered: true, ..product.clone() };
+    let models = [product.once()?, peer.once()?];
+    let mut contestants = vec![
+        ("portcullis", product, stage.product.roots(), &models[0]),
+        ("git http-backend", peer, stage.nginx.roots(), &models[1]),
+    ];
     let mut notes = vec![format!("{CONNECTIONS} connections.")];
     match holds {
         Holds::Capabilities => {
@@ -96,17 +99,29 @@ fn case(stage: &Stage, title: &'static str, body: Vec<u8>, holds: Holds, bar: Ba
                 models[0].body.len(),
                 models[1].body.len()
             ));
+            notes.push(
+                "The product computes this answer twice, keeps the second one, and hands it out from then on; the peer \
+                 computes it each time. The requests of the third line carry a number each, so none is like another, and \
+                 Git computes each answer."
+                    .to_owned(),
+            );
+            contestants.push((
+                "portcullis, each request its own",
+                each_its_own,
+                stage.product.roots(),
+                &models[0],
+            ));
         }
     }
     // A full clone takes part of a second, so its rounds are longer.
     let large = models[0].body.len() > 1_000_000;
     let seconds = if large { stage.seconds() * 2 } else { stage.seconds() };
-    let mut sides = contestants.each_ref().map(|(name, _, _)| Side::new(name));
-    let mut latencies = [const { Vec::<f64>::new() }; 2];
+    let mut sides: Vec<Side> = contestants.iter().map(|(name, ..)| Side::new(name)).collect();
+    let mut latencies = vec![Vec::<f64>::new(); contestants.len()];
     for _ in 0..stage.rounds() {
-        for (number, (_, request, roots)) in contestants.iter().enumerate() {
+        for (number, (_, request, roots, model)) in contestants.iter().enumerate() {
             sides[number].round(roots, || {
-                let load = request.repeat(CONNECTIONS, seconds, &models[number], &stage.work)?;
+                let load = request.repeat(CONNECTIONS, seconds, model, &stage.work)?;
                 latencies[number].push(load.p50 as f64 / 1e3);
                 Ok((load.rate(), load.requests as f64))
             })?;
@@ -115,8 +130,9 @@ fn case(stage: &Stage, title: &'static str, body: Vec<u8>, holds: Holds, bar: Ba
     for (side, p50) in sides.iter_mut().zip(latencies) {
         side.details.push(format!("p50 {:.1} ms", Series(p50).median()));
     }
-    let checks = vec![Check::ratio(&sides[0], &sides[1], Some(bar))];
-    Ok(Row { title, unit: "requests/s", sides: sides.to_vec(), checks, notes, void: None })
+    let mut checks = vec![Check::ratio(&sides[0], &sides[1], Some(bar))];
+    checks.extend(sides.get(2).map(|each_its_own| Check::ratio(each_its_own, &sides[1], None)));
+    Ok(Row { title, unit: "requests/s", sides, checks, notes, void: None })
 }
 
 /// Clones from both servers, checks every object, and compares every ref with what was pushed.
