@@ -29,6 +29,9 @@ const HIDDEN_FROM_PUSH: [&str; 6] = [
 /// Refs that belong to the server and are not even shown to a fetch.
 const HIDDEN_FROM_FETCH: [&str; 3] = ["refs/keep-around/", "refs/remotes/", "refs/tmp/"];
 
+/// The longest first line of a script that every Linux understands, in bytes, without its end.
+const MAX_INTERPRETER_LINE_BYTES: usize = 126;
+
 /// Everything about calling git that is the same for all repositories.
 pub(crate) struct Git {
     program: PathBuf,
@@ -203,7 +206,8 @@ fn configuration(settings: &Settings, hooks: &Path) -> Vec<(String, OsString)> {
         ("uploadpackfilter.tree.maxDepth", "3"),
         ("transfer.advertiseSID", "false"),
         ("transfer.advertiseObjectInfo", "false"),
-        ("core.alternateRefsCommand", "exit 0 #"),
+        // The check of a push would ask the repository itself for its refs, as the alternate of the quarantine.
+        ("core.alternateRefsCommand", "true"),
         // Survive a power cut: objects, what is derived from them, and refs are on disk before a push is answered.
         ("core.fsync", "objects,derived-metadata,reference"),
         ("core.fsyncMethod", "fsync"),
@@ -283,9 +287,9 @@ fn write_hook(hooks: &Path, name: &str, program: &Path) -> Result<(), Error> {
     let place = hooks.join(name);
     let doing = || Error::io(format!("making the hook {}", place.display()));
     let program = std::path::absolute(program).map_err(doing())?;
-    let quoted =
+    let program =
         program.to_str().ok_or_else(|| Error::Unusable("the path of the program is not UTF-8".into()))?;
-    let script = format!("#!/bin/sh\nexec '{}' hook {name}\n", quoted.replace('\'', "'\\''"));
+    let script = hook_script(name, program);
     if fs::read_to_string(&place).is_ok_and(|text| text == script) && is_executable(&place) {
         return Ok(());
     }
@@ -296,6 +300,33 @@ fn write_hook(hooks: &Path, name: &str, program: &Path) -> Result<(), Error> {
     written.map_err(doing())
 }
 
+/// Returns the text of a hook. The system itself starts the program that the first line names, which saves a shell; a
+/// path that such a line cannot carry is started by one.
+fn hook_script(name: &str, program: &str) -> String {
+    let line = format!("#!{program} hook");
+    if line.len() <= MAX_INTERPRETER_LINE_BYTES && !program.contains(char::is_whitespace) {
+        return format!("{line}\n");
+    }
+    format!("#!/bin/sh\nexec '{}' hook {name}\n", program.replace('\'', "'\\''"))
+}
+
 fn is_executable(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hook_is_started_by_the_system_where_its_path_allows() {
+        assert_eq!(hook_script("pre-receive", "/usr/bin/portcullis"), "#!/usr/bin/portcullis hook\n");
+        let long = format!("/{}", "x".repeat(200));
+        for program in ["/it's here/portcullis", "/a\tb", &long] {
+            let script = hook_script("post-receive", program);
+            assert!(script.starts_with("#!/bin/sh\nexec '/"), "{script}");
+            assert!(script.ends_with("' hook post-receive\n"), "{script}");
+        }
+        assert!(hook_script("pre-receive", "/it's/a b").contains("'/it'\\''s/a b'"));
+    }
 }

@@ -1,6 +1,6 @@
 //! The engine: one value that knows every repository under one root.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -28,6 +28,9 @@ use crate::{Error, GitProtocol, ObjectFormat, ObjectId, PushJudge, RefName, Serv
 /// The number under which `git receive-pack` and its hooks know the socket to us.
 const HOOK_SOCKET: i32 = 3;
 
+/// The most that git says when it is asked for its capabilities, in bytes.
+const MAX_CAPABILITIES_BYTES: usize = 64 * 1024;
+
 /// How many object formats are remembered before all are forgotten. They never change, and ids are never used twice.
 const MAX_REMEMBERED_FORMATS: usize = 100_000;
 
@@ -48,8 +51,8 @@ struct Inner {
     /// Upkeep is hard work for the whole machine; one repository at a time.
     upkeep: Semaphore,
     formats: Mutex<HashMap<i64, ObjectFormat>>,
-    /// What `info/refs` says to a fetch in version 2, which names no ref and so is the same for every repository.
-    capabilities: Mutex<HashMap<ObjectFormat, Bytes>>,
+    /// What git can do for a fetch in version 2, and for a push: the same for every repository of one format.
+    capabilities: Mutex<HashMap<(Service, ObjectFormat), Bytes>>,
     started: AtomicU64,
     killed: Arc<AtomicU64>,
 }
@@ -235,24 +238,33 @@ impl Engine {
         protocol: Option<&GitProtocol>,
     ) -> Result<Exchange, Error> {
         let repository = self.existing(id)?;
+        let format = self.format_of(id, &repository)?;
         // Version 2 exists for fetches only. A client that asks for it when it pushes speaks version 0.
         let second = protocol.is_some_and(|protocol| protocol.version() == 2);
-        let protocol = protocol.filter(|_| service == Service::UploadPack || !second);
         let call = |protocol| {
             let mut call = self.inner.git.service(service.subcommand(), &repository);
             call.protocol(protocol);
             call.args(["--stateless-rpc", "--http-backend-info-refs", "--"]).args([&repository])
         };
-        if second && service == Service::UploadPack {
-            let capabilities = self.capabilities(id, &repository, || call(protocol)).await?;
-            return Ok(Exchange { body: GitOutput::from_memory([capabilities]) });
-        }
-        if service == Service::UploadPack {
-            let looked_at = repository.clone();
-            if blocking(move || refs::is_empty(&looked_at)).await? {
-                let nothing = self.advertisement_of_nothing(self.format_of(id, &repository)?, protocol);
-                return Ok(Exchange { body: GitOutput::from_memory([nothing]) });
+        let known = match service {
+            Service::ReceivePack => {
+                let ask = || without_refs(call(None));
+                let capabilities = self.capabilities(service, format, ask, behind_the_ref).await?;
+                let looked_at = repository.clone();
+                let refs = blocking(move || refs::read(&looked_at, "refs/")).await?;
+                Some(advertisement_to_a_push(&refs, format, &capabilities, protocol))
             }
+            Service::UploadPack if second => {
+                Some(self.capabilities(service, format, || call(protocol), without_object_info).await?)
+            }
+            Service::UploadPack => {
+                let looked_at = repository.clone();
+                let empty = blocking(move || refs::is_empty(&looked_at)).await?;
+                empty.then(|| self.advertisement_of_nothing(format, protocol))
+            }
+        };
+        if let Some(known) = known {
+            return Ok(Exchange { body: GitOutput::from_memory([known]) });
         }
         let place = self.inner.limits.enter(id).await?;
         let mut beginning = self.beginning(call(protocol), place);
@@ -477,23 +489,25 @@ impl Engine {
         Ok(format)
     }
 
+    /// Returns what git can do, asking it once for each service and format. `select` takes it out of what git says.
     async fn capabilities(
         &self,
-        id: i64,
-        repository: &Path,
+        service: Service,
+        format: ObjectFormat,
         call: impl FnOnce() -> Call,
+        select: impl FnOnce(&[u8]) -> Result<Bytes, Error>,
     ) -> Result<Bytes, Error> {
-        let format = self.format_of(id, repository)?;
         let known = || self.inner.capabilities.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bytes) = known().get(&format) {
+        if let Some(bytes) = known().get(&(service, format)) {
             return Ok(bytes.clone());
         }
         let _turn = self.question().await?;
         self.inner.started.fetch_add(1, Ordering::Relaxed);
-        let finished = process::run(call(), None, 64 * 1024, self.inner.settings.advertisement_limit).await?;
+        let limit = self.inner.settings.advertisement_limit;
+        let finished = process::run(call(), None, MAX_CAPABILITIES_BYTES, limit).await?;
         let said = finished.expect_success("asking git for its capabilities")?;
-        let bytes = without_object_info(&said)?;
-        known().insert(format, bytes.clone());
+        let bytes = select(&said)?;
+        known().insert((service, format), bytes.clone());
         Ok(bytes)
     }
 
@@ -524,6 +538,47 @@ fn packet(content: &str) -> String {
 /// Returns what an advertisement begins with before version 2.
 fn service_line(service: Service) -> String {
     format!("{}0000", packet(&format!("# service={}\n", service.name())))
+}
+
+/// Makes git advertise what it can do and not a single ref.
+fn without_refs(mut call: Call) -> Call {
+    call.set("receive.hideRefs", "refs");
+    call
+}
+
+/// Takes the capabilities out of an advertisement before version 2: in its first packet, behind the name of the ref.
+fn behind_the_ref(advertisement: &[u8]) -> Result<Bytes, Error> {
+    let rest = advertisement.split(|&byte| byte == 0).nth(1);
+    let capabilities = rest.and_then(|rest| rest.split(|&byte| byte == b'\n').next());
+    capabilities
+        .map(Bytes::copy_from_slice)
+        .ok_or_else(|| Error::internal("git's capabilities cannot be understood"))
+}
+
+/// Returns what is said to a push: every ref that a push may change, by name. It is put together here and not by a
+/// process of git, because every push asks for it.
+fn advertisement_to_a_push(
+    refs: &BTreeMap<RefName, ObjectId>,
+    format: ObjectFormat,
+    capabilities: &[u8],
+    protocol: Option<&GitProtocol>,
+) -> Bytes {
+    let mut said = service_line(Service::ReceivePack).into_bytes();
+    if protocol.is_some_and(|protocol| protocol.version() == 1) {
+        said.extend_from_slice(packet("version 1\n").as_bytes());
+    }
+    let zero = ObjectId::zero(format);
+    let nothing = refs.is_empty().then_some((&zero, "capabilities^{}"));
+    let mut capabilities = Some(capabilities);
+    for (id, name) in refs.iter().map(|(name, id)| (id, name.as_str())).chain(nothing) {
+        let line = capabilities.take().map(|first| [b"\0", first].concat()).unwrap_or_default();
+        let length = 4 + id.as_str().len() + 1 + name.len() + line.len() + 1;
+        said.extend_from_slice(format!("{length:04x}{} {name}", id.as_str()).as_bytes());
+        said.extend_from_slice(&line);
+        said.push(b'\n');
+    }
+    said.extend_from_slice(b"0000");
+    said.into()
 }
 
 /// Takes `object-info` out of the capabilities: git offers it whatever the configuration says before version 2.40.

@@ -12,6 +12,7 @@ use std::net::Shutdown;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::wire::{self, Answer, HookName, Question};
@@ -26,14 +27,15 @@ pub(crate) const SOCKET_VARIABLE: &str = "PORTCULLIS_HOOK_FD";
 /// says nothing.
 const ANSWER_LIMIT: Duration = Duration::from_secs(55);
 
-/// Returns which hook the program was started as, if any: by the arguments `hook pre-receive`. A program calls this
-/// before it does anything else.
+/// Returns which hook the program was started as, if any: by the arguments `hook` and the hook's name or the path of its
+/// file. A program calls this before it does anything else.
 pub fn name_in_arguments(arguments: impl IntoIterator<Item = OsString>) -> Option<&'static str> {
     let mut arguments = arguments.into_iter().skip(1);
     if arguments.next()? != "hook" {
         return None;
     }
-    let name = arguments.next()?;
+    let file = arguments.next()?;
+    let name = Path::new(&file).file_name()?;
     NAMES.into_iter().find(|hook| name == *hook)
 }
 
@@ -185,6 +187,8 @@ mod tests {
     fn a_hook_is_known_by_its_arguments() {
         assert_eq!(started_as(&["portcullis", "hook", "pre-receive"]), Some("pre-receive"));
         assert_eq!(started_as(&["portcullis", "hook", "post-receive"]), Some("post-receive"));
+        assert_eq!(started_as(&["portcullis", "hook", "/srv/hooks/pre-receive"]), Some("pre-receive"));
+        assert_eq!(started_as(&["portcullis", "hook", "/srv/pre-receive/.."]), None);
         assert_eq!(started_as(&["portcullis", "hook", "update"]), None);
         assert_eq!(started_as(&["portcullis", "serve"]), None);
         assert_eq!(started_as(&["portcullis"]), None);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use portcullis_git::{Error, FirstCommit, GitProtocol, ObjectFormat, Service, Signature};
 
-use crate::forge::{Forge, collect, packet, text};
+use crate::forge::{Forge, collect, first_commit, packet, text};
 
 async fn pushed() -> Forge {
     let forge = Forge::new().await;
@@ -116,6 +116,48 @@ async fn advertisements_are_what_clients_expect() {
         }
     }
     assert!(matches!(forge.engine.advertise(9, Service::UploadPack, None).await, Err(Error::NotFound)));
+}
+
+/// What the installed git itself says to a push.
+async fn said_to_a_push_by_git(forge: &Forge, id: i64, version: &str) -> String {
+    let repository = forge.engine.path(id).into_os_string().into_string().unwrap();
+    let output = tokio::process::Command::new("git")
+        .env("GIT_PROTOCOL", version)
+        .args(["-c", "receive.advertisePushOptions=true", "-c", "receive.hideRefs=refs/keep-around/"])
+        .args(["receive-pack", "--http-backend-info-refs", &repository])
+        .output()
+        .await
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    format!("001f# service=git-receive-pack\n0000{}", String::from_utf8(output.stdout).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_is_told_what_git_itself_would_say() {
+    let forge = pushed().await;
+    forge.engine.create(2, ObjectFormat::Sha1, "main").await.unwrap();
+    forge.engine.create(3, ObjectFormat::Sha256, "main").await.unwrap();
+    forge.engine.create(4, ObjectFormat::Sha256, "main").await.unwrap();
+    first_commit(&forge.engine, 4).await;
+    forge.git("work", &["tag", "-a", "-m", "one", "v1"]).await;
+    forge.git("work", &["push", "-q", "origin", "v1", "main:refs/heads/a/b", "main:refs/heads/a-b"]).await;
+    let repository = forge.engine.path(1).into_os_string().into_string().unwrap();
+    let in_repository = ["-C", repository.as_str()];
+    forge.git(".", &[&in_repository[..], &["pack-refs", "--all"]].concat()).await;
+    forge.git("work", &["push", "-q", "origin", "main:refs/heads/loose", ":refs/heads/a-b"]).await;
+    forge.git(".", &[&in_repository[..], &["update-ref", "refs/keep-around/x", "main"]].concat()).await;
+    let started = forge.engine.stats().started_total;
+    for (id, refs) in [(1, 4), (2, 0), (3, 0), (4, 1)] {
+        for version in ["version=0", "version=1"] {
+            let protocol = GitProtocol::parse(version);
+            let said = forge.engine.advertise(id, Service::ReceivePack, protocol.as_ref()).await.unwrap();
+            let said = collect(said).await.unwrap();
+            assert_eq!(said, said_to_a_push_by_git(&forge, id, version).await, "{id}, {version}");
+            assert_eq!(said.matches(" refs/").count(), refs, "{said}");
+        }
+    }
+    // Git was asked once for each format, by the pushes above or here.
+    assert!(forge.engine.stats().started_total <= started + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,8 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use portcullis_git::{
-    CompletedPush, Engine, Error, JudgeFuture, ObjectFormat, ProposedPush, PushJudge, RefUpdate, Settings,
-    Verdict,
+    CompletedPush, Engine, Error, FirstCommit, JudgeFuture, ObjectFormat, ProposedPush, PushJudge, RefUpdate,
+    Settings, Signature, Verdict,
 };
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
@@ -284,13 +284,25 @@ pub fn git_processes(folder: &Path) -> Vec<i32> {
     numbers.filter(names).collect()
 }
 
+/// Writes a first commit into a repository of `engine`.
+pub async fn first_commit(engine: &Engine, id: i64) {
+    let first = FirstCommit {
+        branch: "main".into(),
+        files: Vec::new(),
+        message: "first".into(),
+        author: Signature { name: "Ada".into(), email: "ada@example.org".into() },
+        at: 1_700_000_000_000_000,
+    };
+    engine.initialize(id, first).await.unwrap();
+}
+
 /// Writes the program that git runs as its hooks: a script that starts this test program as [`hook_program`].
 pub fn hook_script(folder: &Path) -> PathBuf {
     let path = folder.join("hook");
     let program = std::env::current_exe().unwrap();
     let program = program.display();
     let script = format!(
-        "#!/bin/sh\nPORTCULLIS_TEST_HOOK=\"$2\" exec {program} --quiet --ignored --exact \
+        "#!/bin/sh\nPORTCULLIS_TEST_HOOK=\"${{2##*/}}\" exec {program} --quiet --ignored --exact \
          forge::hook_program --nocapture >/dev/null\n"
     );
     std::fs::write(&path, script).unwrap();

@@ -38,15 +38,18 @@ async fn when_all_places_are_taken_others_are_told_to_come_back() {
     })
     .await;
     forge.engine.create(2, ObjectFormat::Sha1, "main").await.unwrap();
-    let held = forge.engine.advertise(1, Service::ReceivePack, None).await.unwrap();
+    for id in [1, 2] {
+        crate::forge::first_commit(&forge.engine, id).await;
+    }
+    let held = forge.engine.advertise(1, Service::UploadPack, None).await.unwrap();
     assert_eq!(forge.engine.stats().running, 1);
-    let refused = forge.engine.advertise(2, Service::ReceivePack, None).await;
+    let refused = forge.engine.advertise(2, Service::UploadPack, None).await;
     assert!(matches!(refused, Err(Error::Overloaded { retry_after }) if !retry_after.is_zero()));
     assert_eq!(forge.engine.stats().refused_total, 1);
     // The place is held as long as the answer, not as long as the process.
     let waiting = tokio::spawn({
         let engine = forge.engine.clone();
-        async move { engine.advertise(2, Service::ReceivePack, None).await.map(|_| ()) }
+        async move { engine.advertise(2, Service::UploadPack, None).await.map(|_| ()) }
     });
     assert!(eventually(|| forge.engine.stats().waiting == 1).await);
     drop(held);
@@ -135,7 +138,7 @@ async fn an_accepted_push_ends_properly_when_its_client_goes_between_the_hooks()
     forge.work_tree().await;
     // The refs have moved, and git takes its time before it tells the judge.
     let hook = std::fs::read_to_string(forge.path("hook")).unwrap();
-    let slow = hook.replacen('\n', "\nif [ \"$2\" = post-receive ]; then sleep 1; fi\n", 1);
+    let slow = hook.replacen('\n', "\nif [ \"${2##*/}\" = post-receive ]; then sleep 1; fi\n", 1);
     std::fs::write(forge.path("hook"), slow).unwrap();
     let tip = forge.id_of("main").await;
     let body = [push_head(ZERO, &tip, "refs/heads/main"), forge.pack("main\n").await].concat();
@@ -190,6 +193,8 @@ async fn engine_with(folder: &std::path::Path, script: &str) -> Engine {
     settings.idle_limit = Duration::from_millis(500);
     let engine = Engine::open(settings).await.unwrap();
     engine.create(1, ObjectFormat::Sha1, "main").await.unwrap();
+    // Without a ref, git would not be asked for an advertisement.
+    std::fs::write(engine.path(1).join("refs/heads/main"), "a".repeat(40)).unwrap();
     engine
 }
 
@@ -199,7 +204,7 @@ async fn a_git_that_closes_its_output_and_hangs_is_killed() {
     // It also leaves a child of its own, which holds nothing but would stay.
     let script = "echo hello; sleep 61 & exec >&- 2>&- <&-; sleep 62";
     let engine = engine_with(folder.path(), script).await;
-    let exchange = engine.advertise(1, Service::ReceivePack, None).await.unwrap();
+    let exchange = engine.advertise(1, Service::UploadPack, None).await.unwrap();
     let before = Instant::now();
     assert!(collect(exchange).await.is_err());
     assert!(before.elapsed() < Duration::from_secs(5));
@@ -212,7 +217,7 @@ async fn a_git_that_says_nothing_for_too_long_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let engine = engine_with(folder.path(), "sleep 63").await;
     let before = Instant::now();
-    assert!(engine.advertise(1, Service::ReceivePack, None).await.is_err());
+    assert!(engine.advertise(1, Service::UploadPack, None).await.is_err());
     assert!(before.elapsed() < Duration::from_secs(5));
     assert!(eventually(|| engine.stats().running == 0).await);
 }
