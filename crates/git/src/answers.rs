@@ -488,6 +488,7 @@ impl Lead {
     }
 
     async fn append(&self, chunks: Vec<Bytes>) -> io::Result<()> {
+        let length = |chunks: &[Bytes]| chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
         let (spool, at, mut room) = {
             let state = self.state.borrow();
             let room = if state.spool.is_some() { 0 } else { HEAD_BYTES - state.head_bytes };
@@ -498,10 +499,8 @@ impl Lead {
             room = room.saturating_sub(chunk.len() as u64);
             fits
         });
-        let mut head = chunks[..fitting.count()].to_vec();
-        let rest = chunks[head.len()..].to_vec();
-        let length = |chunks: &[Bytes]| chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
-        let (head_bytes, rest_bytes) = (length(&head), length(&rest));
+        let (head, rest) = chunks.split_at(fitting.count());
+        let (head_bytes, rest_bytes, rest) = (length(head), length(rest), rest.to_vec());
         let spool = if rest.is_empty() {
             spool
         } else {
@@ -515,7 +514,10 @@ impl Lead {
         let stored = self.state.borrow().bytes() + head_bytes + rest_bytes;
         self.answers.grow(&self.answer, stored);
         self.state.send_modify(|state| {
-            state.head.append(&mut head);
+            if head_bytes > 0 {
+                // A copy, because a short chunk keeps all of the buffer that it was read into.
+                state.head.push(head.concat().into());
+            }
             state.head_bytes += head_bytes;
             state.spool = spool;
             state.spool_bytes += rest_bytes;
@@ -630,9 +632,6 @@ impl Follow {
 
     fn next(&mut self, position: &mut Position) -> Next {
         let state = self.state.borrow_and_update();
-        if state.end == Some(End::Failed) {
-            return Next::Finish(End::Failed);
-        }
         if let Some(chunk) = state.head.get(position.chunks) {
             position.chunks += 1;
             return Next::Hand(chunk.clone());
@@ -930,6 +929,23 @@ mod tests {
         assert!(answers.begin(key(MAX_ANSWERS), 1, 1).is_none());
         held.clear();
         assert!(answers.begin(key(MAX_ANSWERS), 1, 1).is_some());
+    }
+
+    #[tokio::test]
+    async fn room_is_what_the_limit_and_the_disk_leave() {
+        let (answers, folder) = answers(u64::MAX);
+        let repository = folder.path().join("repository.git");
+        let packs = repository.join("objects/pack");
+        fs::create_dir_all(&packs).unwrap();
+        for (name, length) in [("pack-1.pack", 300), ("pack-1.idx", 50), ("pack-2.pack", 20)] {
+            fs::write(packs.join(name), vec![0; length]).unwrap();
+        }
+        assert_eq!(answers.room_for(repository.clone(), None).await, Some(320));
+        assert_eq!(answers.room_for(repository.clone(), Some(7)).await, Some(7));
+        // Less than a quarter of the limit, and more than any disk has.
+        assert_eq!(answers.room_for(repository.clone(), Some(1 << 61)).await, None);
+        assert_eq!(answers.room_for(repository.clone(), Some(u64::MAX)).await, None);
+        assert_eq!(answers.room_for(folder.path().join("none.git"), None).await, None);
     }
 
     #[tokio::test]

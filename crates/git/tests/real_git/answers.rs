@@ -327,7 +327,16 @@ async fn a_slow_client_holds_no_process_and_no_place() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_stops_reading_is_let_go() {
-    let (forge, body) = large_with(|settings| settings.idle_limit = Duration::from_secs(2)).await;
+    is_let_go(|settings| settings.idle_limit = Duration::from_secs(2)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_too_long_is_let_go() {
+    is_let_go(|settings| settings.fetch_limit = Duration::from_secs(2)).await;
+}
+
+async fn is_let_go(change: impl FnOnce(&mut Settings)) {
+    let (forge, body) = large_with(change).await;
     for _ in 0..2 {
         answer(&forge.engine, &body).await;
     }
@@ -368,7 +377,11 @@ async fn what_is_too_large_is_computed_each_time() {
     let before = started(&forge.engine);
     // The first does not finish, so nothing but the packs tells how large the answer is.
     drop(ask(&forge.engine, &body).await.unwrap());
-    for _ in 0..3 {
+    let second = ask(&forge.engine, &body).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(forge.engine.stats().answer_bytes, 0, "it was begun to be kept");
+    drop(second);
+    for _ in 0..2 {
         answer(&forge.engine, &body).await;
     }
     assert_eq!(started(&forge.engine), before + 4);
@@ -379,6 +392,16 @@ async fn what_is_too_large_is_computed_each_time() {
         answer(&forge.engine, &short).await;
     }
     assert_eq!(started(&forge.engine), before + 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_counts_with_its_length_once_that_is_known() {
+    let (forge, _) = large().await;
+    let body = fetch(&[&format!("want {}\n", forge.id_of("main").await), "filter blob:none\n", "done\n"]);
+    // The first does not finish, so room is taken for all packs.
+    drop(ask(&forge.engine, &body).await.unwrap());
+    let length = answer(&forge.engine, &body).await.len() as u64;
+    assert_eq!(forge.engine.stats().answer_bytes, length);
 }
 
 #[tokio::test(flavor = "multi_thread")]
