@@ -12,7 +12,6 @@ use futures_util::Stream;
 use portcullis_git::{CompletedPush, JudgeFuture, ProposedPush, PushJudge, RefUpdate, UpdateKind, Verdict};
 pub use portcullis_git::{Exchange, GitProtocol, Service};
 use portcullis_rules::access::{Denial, Role, act};
-use portcullis_rules::token::MICROSECONDS;
 use portcullis_store::db::Tx;
 use portcullis_store::events::{self, NewEvent};
 use portcullis_store::projects::{self, Project};
@@ -325,10 +324,6 @@ pub(crate) async fn settle_what_happened(
     Ok(())
 }
 
-/// How long after a push its repository is tidied: the pushes of one moment are followed by one housekeeping, which is out
-/// of their way.
-const HOUSEKEEPING_DELAY: i64 = 5 * MICROSECONDS;
-
 /// Records what an accepted push did, and takes away the row that says it is not recorded yet: one transaction, so that
 /// it happens exactly once.
 pub(crate) async fn settle(
@@ -359,8 +354,7 @@ pub(crate) async fn settle(
             protect_default(&mut tx, project.id, default, now).await?;
         }
         record_events(&mut tx, &push, updates, now).await?;
-        jobs::ask_at(&mut tx, &Job::Housekeeping { project: project.id }, now + HOUSEKEEPING_DELAY, now)
-            .await?;
+        jobs::ask(&mut tx, &Job::Housekeeping { project: project.id }, now).await?;
         record_audit(&mut tx, &push, &project, updates, now).await?;
     }
     tx.commit().await?;

@@ -15,9 +15,9 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rusqlite::config::DbConfig;
@@ -49,12 +49,29 @@ pub(super) struct Sqlite {
     )]
     readers: Mutex<Vec<Box<Connection>>>,
     reader_permits: Semaphore,
+    /// A reader that has not ended its transaction yet.
+    ///
+    /// The lock that a reader takes in the write-ahead log belongs to the process: the first one asks the system for it,
+    /// the last one gives it back, each behind a mutex that all connections share. One reader that stays makes every other
+    /// first or last no more. Nobody reads in its transaction again.
+    anchor: Mutex<Anchor>,
     writer: Arc<tokio::sync::Mutex<WriterState>>,
     /// Tasks standing in line for the writer; zero means that nobody could join a commit.
     writers_waiting: AtomicUsize,
     /// Whether a flush stands in line too. One is enough: it serves everyone who finishes before it.
     flush_queued: AtomicBool,
     commits: AtomicU64,
+}
+
+/// How long a reader stays in its transaction. Short, because its moment keeps the write-ahead log from starting anew.
+const ANCHOR_LIFE: Duration = Duration::from_millis(20);
+
+/// The reader that stays, and since when.
+#[derive(Default)]
+struct Anchor {
+    held: Option<(Box<Connection>, Instant)>,
+    /// Whether a task sees to it that it goes when nobody else comes.
+    watched: bool,
 }
 
 /// The writing connection and what stands between two holders of its lock.
@@ -99,6 +116,7 @@ impl Sqlite {
             path,
             readers: Mutex::new(Vec::with_capacity(MAX_READERS)),
             reader_permits: Semaphore::new(MAX_READERS),
+            anchor: Mutex::default(),
             writer: Arc::new(tokio::sync::Mutex::new(state)),
             writers_waiting: AtomicUsize::new(0),
             flush_queued: AtomicBool::new(false),
@@ -147,6 +165,60 @@ impl Sqlite {
             writer.savepoint = true;
         }
         Ok(writer)
+    }
+
+    /// Ends the transaction of a returned reader, unless it is the turn of this one to stay.
+    fn give_back(self: &Arc<Self>, connection: Box<Connection>) {
+        let mut anchor = self.anchor.lock();
+        if anchor.held.as_ref().is_some_and(|(_, since)| since.elapsed() < ANCHOR_LIFE) {
+            drop(anchor);
+            return self.end(connection);
+        }
+        if !anchor.watched {
+            let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+                drop(anchor);
+                return self.end(connection);
+            };
+            anchor.watched = true;
+            runtime.spawn(Self::watch_anchor(Arc::downgrade(self)));
+        }
+        let replaced = anchor.held.replace((connection, Instant::now()));
+        drop(anchor);
+        if let Some((replaced, _)) = replaced {
+            self.end(replaced);
+        }
+    }
+
+    /// Lets the reader that stays go once no other has taken its place for a while.
+    async fn watch_anchor(pool: Weak<Self>) {
+        loop {
+            tokio::time::sleep(2 * ANCHOR_LIFE).await;
+            let Some(pool) = pool.upgrade() else { return };
+            let mut anchor = pool.anchor.lock();
+            if anchor.held.as_ref().is_none_or(|(_, since)| since.elapsed() >= 2 * ANCHOR_LIFE) {
+                anchor.watched = false;
+                drop(anchor);
+                return pool.weigh_anchor();
+            }
+        }
+    }
+
+    /// Ends the transaction of the reader that stays.
+    fn weigh_anchor(&self) {
+        let held = self.anchor.lock().held.take();
+        if let Some((connection, _)) = held {
+            self.end(connection);
+        }
+    }
+
+    /// Ends a reader's transaction and keeps its connection for the next one.
+    fn end(&self, connection: Box<Connection>) {
+        let ended = connection.is_autocommit()
+            || connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])).is_ok();
+        // A connection that is still inside a transaction would show an old moment for ever: it is closed instead.
+        if ended {
+            self.readers.lock().push(connection);
+        }
     }
 
     /// Puts one flush at the end of the line for the writer, unless one stands there already.
@@ -206,12 +278,7 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
-            let ended = connection.is_autocommit()
-                || connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])).is_ok();
-            // A connection that is still inside a transaction would show an old moment for ever: it is closed instead.
-            if ended {
-                self.pool.readers.lock().push(connection);
-            }
+            self.pool.give_back(connection);
         }
         self.pool.reader_permits.add_permits(1);
     }
@@ -231,6 +298,8 @@ impl Writer {
     /// Opens the physical transaction. Another process may hold the file's lock for long, so after one quick
     /// try the waiting is done on the blocking pool.
     async fn open(mut self) -> Result<Self, Error> {
+        // A reader that stays at an old moment would keep the write-ahead log from starting anew.
+        self.pool.weigh_anchor();
         match self.execute("BEGIN IMMEDIATE") {
             Ok(()) => {
                 self.state.open = true;

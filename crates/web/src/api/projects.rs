@@ -219,21 +219,21 @@ fn role(role: Option<Role>) -> Option<RoleView> {
 fn view(details: &ProjectDetails, base: &BaseUrl, viewer: &Viewer) -> Result<String, ApiError> {
     let project = &details.project;
     let base = &*base.0;
-    let web_url = format!("{base}/{}", project.full_path);
-    let api = format!("{base}/api/v4/projects/{}", project.id);
+    let web_url = [base, "/", &project.full_path].concat();
+    let api = [base, "/api/v4/projects/", &project.id.to_string()].concat();
     let personal = project.namespace_owner.is_some();
     let own = OwnView {
         id: project.id.0,
         description: &project.description,
         name: &project.name,
-        name_with_namespace: format!("{} / {}", project.namespace_name, project.name),
+        name_with_namespace: [&*project.namespace_name, " / ", &project.name].concat(),
         path: &project.path,
         path_with_namespace: &project.full_path,
         created_at: time(project.created_at),
         default_branch: (!project.empty).then_some(&*project.default_branch),
         tag_list: &details.topics,
         topics: &details.topics,
-        http_url_to_repo: format!("{web_url}.git"),
+        http_url_to_repo: [&web_url, ".git"].concat(),
         avatar_url: None,
         last_activity_at: time(project.last_activity_at),
         visibility: project.visibility.name(),
@@ -245,17 +245,13 @@ fn view(details: &ProjectDetails, base: &BaseUrl, viewer: &Viewer) -> Result<Str
             full_path: &project.namespace_full_path,
             parent_id: project.namespace_parent.map(|parent| parent.0),
             avatar_url: None,
-            web_url: format!(
-                "{base}/{}{}",
-                if personal { "" } else { "groups/" },
-                project.namespace_full_path
-            ),
+            web_url: [base, if personal { "/" } else { "/groups/" }, &project.namespace_full_path].concat(),
         },
         links: Links {
-            issues: format!("{api}/issues"),
-            repo_branches: format!("{api}/repository/branches"),
-            events: format!("{api}/events"),
-            members: format!("{api}/members"),
+            issues: [&api, "/issues"].concat(),
+            repo_branches: [&api, "/repository/branches"].concat(),
+            events: [&api, "/events"].concat(),
+            members: [&api, "/members"].concat(),
             itself: api,
         },
         web_url,
@@ -276,13 +272,17 @@ fn view(details: &ProjectDetails, base: &BaseUrl, viewer: &Viewer) -> Result<Str
     joined(&own).map_err(unwritable)
 }
 
+/// How long what is a project's own usually is at most, in bytes.
+const OWN_BYTES: usize = 3 * 1024;
+
 /// Returns one JSON object with the keys of `own` and of the shared part.
 fn joined(own: &OwnView<'_>) -> serde_json::Result<String> {
-    let mut text = serde_json::to_string(own)?;
+    let mut text = Vec::with_capacity(OWN_BYTES + SHARED.len());
+    serde_json::to_writer(&mut text, own)?;
     text.pop();
-    text.push(',');
-    text.push_str(&SHARED[1..]);
-    Ok(text)
+    text.push(b',');
+    text.extend_from_slice(&SHARED.as_bytes()[1..]);
+    String::from_utf8(text).map_err(serde::ser::Error::custom)
 }
 
 fn unwritable(error: serde_json::Error) -> ApiError {
