@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use sha2::{Digest as _, Sha256, Sha512};
+
 /// A hash function that the registry computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Algorithm {
@@ -72,6 +74,13 @@ impl Digest {
         Ok(Digest { algorithm, hex: hex.to_owned() })
     }
 
+    /// Returns the digest of `content`.
+    pub fn of(algorithm: Algorithm, content: &[u8]) -> Digest {
+        let mut hasher = Hasher::new(algorithm);
+        hasher.update(content);
+        hasher.digest()
+    }
+
     /// Returns the algorithm.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
@@ -95,6 +104,63 @@ impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.algorithm.name(), self.hex)
     }
+}
+
+/// Computes the digest of content that arrives in pieces.
+#[derive(Clone)]
+pub struct Hasher(State);
+
+#[derive(Clone)]
+enum State {
+    Sha256(Sha256),
+    Sha512(Sha512),
+}
+
+impl Hasher {
+    /// Returns a hasher that has seen no content.
+    pub fn new(algorithm: Algorithm) -> Hasher {
+        Hasher(match algorithm {
+            Algorithm::Sha256 => State::Sha256(Sha256::new()),
+            Algorithm::Sha512 => State::Sha512(Sha512::new()),
+        })
+    }
+
+    /// Returns the algorithm.
+    pub fn algorithm(&self) -> Algorithm {
+        match self.0 {
+            State::Sha256(_) => Algorithm::Sha256,
+            State::Sha512(_) => Algorithm::Sha512,
+        }
+    }
+
+    /// Takes the next piece of the content in.
+    pub fn update(&mut self, piece: &[u8]) {
+        match &mut self.0 {
+            State::Sha256(state) => state.update(piece),
+            State::Sha512(state) => state.update(piece),
+        }
+    }
+
+    /// Returns the digest of the content so far. More may follow.
+    pub fn digest(&self) -> Digest {
+        let hex = match self.0.clone() {
+            State::Sha256(state) => hex(&state.finalize()),
+            State::Sha512(state) => hex(&state.finalize()),
+        };
+        Digest { algorithm: self.algorithm(), hex }
+    }
+}
+
+impl fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Hasher").field(&self.algorithm()).finish()
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
 #[cfg(test)]
@@ -136,6 +202,37 @@ mod tests {
         }
         for name in ["blake3", "md5", "sha256+b64", "multihash+base58"] {
             assert_eq!(Digest::parse(&format!("{name}:{hex}")), Err(DigestRefusal::Unsupported), "{name}");
+        }
+    }
+
+    /// The vectors of FIPS 180-4 for "abc", and those of the empty content.
+    #[test]
+    fn digests_are_those_of_the_standard() {
+        let known = [
+            (Algorithm::Sha256, "abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+            (Algorithm::Sha256, "", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+            (
+                Algorithm::Sha512,
+                "abc",
+                "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a\
+                 2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
+            ),
+        ];
+        for (algorithm, content, hex) in known {
+            let digest = Digest::of(algorithm, content.as_bytes());
+            assert_eq!(digest.to_string(), format!("{}:{hex}", algorithm.name()));
+            assert_eq!(Digest::parse(&digest.to_string()), Ok(digest));
+        }
+    }
+
+    #[test]
+    fn a_hasher_goes_on_after_it_was_asked() {
+        for algorithm in Algorithm::ALL {
+            let mut hasher = Hasher::new(algorithm);
+            hasher.update(b"ab");
+            assert_eq!(hasher.digest(), Digest::of(algorithm, b"ab"));
+            hasher.update(b"c");
+            assert_eq!(hasher.digest(), Digest::of(algorithm, b"abc"));
         }
     }
 

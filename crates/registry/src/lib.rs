@@ -1,14 +1,27 @@
-//! The engine of the container registry: the names of the OCI distribution protocol, and later the content they name.
+//! The engine of the container registry: the names and the protocol of OCI distribution, and later the content.
 //!
-//! Now it holds the three kinds of name that every request of the protocol is made of: [`RepositoryName`], [`Tag`] and
-//! [`Digest`]. It will hold what stands behind them: blobs, manifests, tags and uploads on disk, found through a link
-//! of their repository. It will never know a user, a token or a permission: `portcullis-app` decides who may start it.
+//! It has the grammar of the protocol as pure functions: names, digests, paths, ranges, scopes, challenges and errors. It
+//! will hold what stands behind them. It will never know a user, a token, a permission, an HTTP type or a database:
+//! whoever calls it has decided that the request may happen.
 //!
-//! Start reading at [`names`]. The grammar is that of the OCI Distribution Specification, section "Pulling manifests",
-//! and of the OCI Image Specification, section "Digests".
+//! Start reading at [`names`]. The grammar is that of the OCI Distribution Specification and of the OCI Image
+//! Specification.
 
 pub mod digest;
 pub mod names;
+mod oci_error;
+mod range;
+mod route;
+mod scope;
+mod session;
 
-pub use digest::{Algorithm, Digest, DigestRefusal};
+pub use digest::{Algorithm, Digest, DigestRefusal, Hasher};
 pub use names::{NameRefusal, RepositoryName, Tag};
+pub use oci_error::{ErrorCode, ErrorEntry, error_body};
+pub use range::{Download, PieceRefusal, piece_length, upload_range};
+pub use route::{Endpoint, Reference, RouteRefusal};
+pub use scope::{
+    Challenge, ChallengeError, MAX_SCOPE_BYTES, MAX_SCOPE_ENTRIES, ResourceType, ScopeAction, ScopeEntry,
+    ScopeRefusal,
+};
+pub use session::SessionId;
