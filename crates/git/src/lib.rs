@@ -8,6 +8,7 @@
 //! Start reading at [`Engine`], then `exchange.rs` for how one request lives and dies, `push.rs` for what a judge is
 //! told, and `answers.rs` for what is computed once and handed to many.
 
+mod ancestry;
 mod answers;
 mod command;
 mod disk;

@@ -21,7 +21,7 @@ use tracing::{error, warn};
 use crate::command::Git;
 use crate::process;
 use crate::wire::{self, Answer, HookName, Question};
-use crate::{Error, ObjectFormat, ObjectId, RefName, RefNameError, disk};
+use crate::{Error, ObjectFormat, ObjectId, RefName, RefNameError, ancestry, disk};
 
 /// A boxed future, so that [`PushJudge`] can be a trait object.
 pub type JudgeFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -107,11 +107,17 @@ impl ProposedPush {
     }
 
     /// Says whether an update throws history away: whether the old tip is not an ancestor of the new one. Creating or
-    /// deleting a ref is not forced. Costs one process, so ask only where the answer matters. When this fails, the
-    /// push must be refused.
+    /// deleting a ref is not forced. May cost a process, so ask only where the answer matters. When this fails, the push
+    /// must be refused.
     pub async fn is_forced(&self, update: &RefUpdate) -> Result<bool, Error> {
         if update.kind != UpdateKind::Update {
             return Ok(false);
+        }
+        if let Some(quarantine) = &self.quarantine {
+            let (folder, old, new) = (quarantine.path.clone(), update.old.clone(), update.new.clone());
+            if disk::blocking(move || Ok(ancestry::is_shown_by(&folder, old.format(), &old, &new))).await? {
+                return Ok(false);
+            }
         }
         let arguments = ["--is-ancestor", "--end-of-options", update.old.as_str(), update.new.as_str()];
         let mut call = self.git.inside("merge-base", &self.repository).args(arguments);
