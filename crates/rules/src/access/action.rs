@@ -115,7 +115,7 @@ actions! {
     SetPlan on Instance;
     /// Create a top-level group.
     CreateGroup on Instance;
-    /// Ask for a new project; where it goes is asked with [`Action::CreateProjectIn`].
+    /// Ask for a new project; where it goes is asked with `CreateProjectIn`.
     CreateProject on Instance;
 
     /// Read a group.

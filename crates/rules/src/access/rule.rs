@@ -51,7 +51,7 @@ pub enum Needs {
     InsidePerson,
     /// To be an administrator of the instance.
     Administrator,
-    /// This role on the resource, unless [`Rule::open_to`] opens it.
+    /// This role on the resource, unless `Rule::open_to` opens it.
     Role(Role),
 }
 
