@@ -522,6 +522,8 @@ enum Stop {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     fn session(number: u64) -> SessionId {
@@ -571,6 +573,28 @@ mod tests {
         let kept = |number: u64| sessions.table.lock().hashers.contains_key(&session(number));
         let lost: Vec<_> = all.filter(|number| !kept(*number)).collect();
         assert_eq!(lost, [0, 1], "those that were not used for the longest time");
+    }
+
+    /// The only thread for blocking work is busy, so a write that was begun can be seen to wait.
+    #[test]
+    fn a_write_that_nobody_waits_for_keeps_its_claim() {
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let (release, released) = std::sync::mpsc::channel::<()>();
+            let busy = tokio::task::spawn_blocking(move || released.recv());
+            let sessions = Arc::new(Sessions::default());
+            let file = Arc::new(tempfile::tempfile().unwrap());
+            let claim = Arc::new(Sessions::claim(&sessions, session(1)).unwrap());
+            let mut sink = Sink::File { file: Arc::clone(&file), offset: 0, claim };
+            assert!(sink.write(vec![Bytes::from_static(b"late")]).now_or_never().is_none());
+            drop(sink);
+            assert!(matches!(Sessions::claim(&sessions, session(1)), Err(Error::Busy)));
+            release.send(()).unwrap();
+            busy.await.unwrap().unwrap();
+            tokio::task::spawn_blocking(|| "after the write").await.unwrap();
+            assert_eq!(file.metadata().unwrap().len(), 4);
+            assert!(Sessions::claim(&sessions, session(1)).is_ok());
+        });
     }
 
     #[test]
