@@ -239,13 +239,17 @@ impl S3Store {
                 if offset == size {
                     return Ok(None);
                 }
-                let piece = match store.reads.get(&store.piece(session, offset)).await {
+                // What is behind the size on record was never acknowledged, even if it is in the same piece.
+                let wanted = GetOptions::new().with_range(Some(0..size - offset));
+                let piece = match store.reads.get_opts(&store.piece(session, offset), wanted).await {
                     Err(object_store::Error::NotFound { .. }) => return Err(lost()),
                     piece => piece.map_err(io::Error::other)?,
                 };
-                let length = piece.meta.size;
-                let next =
-                    offset.checked_add(length).filter(|next| length > 0 && *next <= size).ok_or_else(lost)?;
+                let length = piece.range.end - piece.range.start;
+                if length == 0 {
+                    return Err(lost());
+                }
+                let next = offset + length;
                 let bytes = exactly(piece.into_stream().map_err(io::Error::other).boxed(), length);
                 Ok(Some((bytes, next)))
             }

@@ -404,6 +404,16 @@ async fn what_was_not_acknowledged_is_cut_off(stand: Stand) {
     let digest = sha256(&content[..10_000]);
     stand.uploads.finish(session, &first, &digest).await.unwrap();
     assert!(stand.content(&digest).await == content[..10_000]);
+    stand.store.delete(&digest).await.unwrap();
+    // And when less of one piece is on record than came in with it.
+    for known in [None, Some(digest.clone())] {
+        let session = stand.session();
+        stand.append(session, &Progress::default(), &content).await.unwrap();
+        let progress = Progress { size: 10_000, digest: known };
+        stand.uploads.finish(session, &progress, &digest).await.unwrap();
+        assert!(stand.content(&digest).await == content[..10_000]);
+        stand.store.delete(&digest).await.unwrap();
+    }
 }
 
 /// Who attacks: somebody who sends one content to a process whose answer is lost, and then another one of the same
