@@ -309,7 +309,7 @@ fn git_settings(settings: &Settings, data: &Path, hook_program: PathBuf) -> git:
     git.queue_length = settings.git_queue;
     git.queue_wait = Duration::from_secs(u64::from(settings.git_queue_seconds));
     git.max_push_bytes = settings.max_push_bytes;
-    git.answer_cache_bytes = settings.answer_cache_bytes;
+    git.answer_cache_bytes = settings.git_answer_cache_bytes;
     git.message_prefix = settings.git_message_prefix.clone();
     git
 }

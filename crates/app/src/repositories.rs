@@ -297,6 +297,9 @@ async fn refusal_of(
 /// How many refs of one push get an entry each in the activity feed.
 const MAX_EVENTS_OF_A_PUSH: usize = 50;
 
+/// How long after a push its commits are counted, in microseconds: not while its client still waits for Git to end.
+const DESCRIBE_AFTER: i64 = 250_000;
+
 /// Settles a push of which nobody has said yet what became of it, by what the repository says.
 ///
 /// One that has wholly happened is settled at any time. Should its server live and record it at this very moment, one of
@@ -401,7 +404,8 @@ async fn record_events(tx: &mut Tx, push: &Push, updates: &[RecordedUpdate], now
         };
         let event = events::insert(tx, &event, now).await?;
         if !update.deletes() {
-            jobs::ask(tx, &Job::DescribePush { project: push.project, event }, now).await?;
+            let job = Job::DescribePush { project: push.project, event };
+            jobs::ask_at(tx, &job, now + DESCRIBE_AFTER, now).await?;
         }
     }
     Ok(())

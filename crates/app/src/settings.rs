@@ -88,7 +88,7 @@ pub struct Settings {
     /// The largest pack one push may bring, in bytes; none means no limit.
     pub max_push_bytes: Option<u64>,
     /// How much the answers to repeated fetches may take, in bytes; zero keeps none.
-    pub answer_cache_bytes: u64,
+    pub git_answer_cache_bytes: u64,
     /// The realm that Git clients show when they ask for a password.
     pub git_realm: String,
     /// What stands before each message that a person reads in Git's output.
@@ -132,7 +132,7 @@ impl Default for Settings {
             git_queue: 256,
             git_queue_seconds: 30,
             max_push_bytes: None,
-            answer_cache_bytes: 512 * 1024 * 1024,
+            git_answer_cache_bytes: 512 * 1024 * 1024,
             git_realm: "Git".to_owned(),
             git_message_prefix: "Portcullis: ".to_owned(),
             max_connections: 10_000,

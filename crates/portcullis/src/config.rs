@@ -57,7 +57,7 @@ const KEYS: &[Key] = &[
     Key::required("git_queue", Shape::Number),
     Key::required("git_queue_seconds", Shape::Number),
     Key::optional("max_push_bytes", Shape::Number),
-    Key::required("answer_cache_bytes", Shape::Number),
+    Key::required("git_answer_cache_bytes", Shape::Number),
     Key::required("git_realm", Shape::Label),
     Key::required("git_message_prefix", Shape::Label),
     Key::required("max_connections", Shape::Number),
