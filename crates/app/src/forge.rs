@@ -61,7 +61,7 @@ pub struct Forge {
     metrics: Metrics,
     throttle: Throttle,
     last_use: LastUse,
-    jobs_wake: Notify,
+    jobs_wake: Arc<Notify>,
     ghost: UserId,
     first_start: bool,
 }
@@ -102,7 +102,7 @@ impl Forge {
             signing_key,
             metrics: Metrics::default(),
             last_use: LastUse::default(),
-            jobs_wake: Notify::new(),
+            jobs_wake: Arc::new(Notify::new()),
             ghost,
             first_start: false,
         };
@@ -228,7 +228,7 @@ impl Forge {
         &self.last_use
     }
 
-    pub(crate) fn jobs_wake(&self) -> &Notify {
+    pub(crate) fn jobs_wake(&self) -> &Arc<Notify> {
         &self.jobs_wake
     }
 

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -297,9 +298,6 @@ async fn refusal_of(
 /// How many refs of one push get an entry each in the activity feed.
 const MAX_EVENTS_OF_A_PUSH: usize = 50;
 
-/// How long after a push its commits are counted, in microseconds: not while its client still waits for Git to end.
-const DESCRIBE_AFTER: i64 = 250_000;
-
 /// Settles a push of which nobody has said yet what became of it, by what the repository says.
 ///
 /// One that has wholly happened is settled at any time. Should its server live and record it at this very moment, one of
@@ -364,9 +362,16 @@ pub(crate) async fn settle(
     if let Some(branch) = new_default {
         forge.git().set_default_branch(push.project.0, &branch).await?;
     }
-    forge.jobs_wake().notify_waiters();
+    let wake = Arc::clone(forge.jobs_wake());
+    tokio::spawn(async move {
+        tokio::time::sleep(DESCRIBE_AFTER).await;
+        wake.notify_waiters();
+    });
     Ok(())
 }
+
+/// How long after a push the workers are woken to count its commits: not while its client still waits for Git to end.
+const DESCRIBE_AFTER: Duration = Duration::from_millis(250);
 
 async fn record_events(tx: &mut Tx, push: &Push, updates: &[RecordedUpdate], now: i64) -> Result<(), Error> {
     let shown = updates.iter().filter(|update| update.branch().is_some() || update.tag().is_some());
@@ -404,8 +409,7 @@ async fn record_events(tx: &mut Tx, push: &Push, updates: &[RecordedUpdate], now
         };
         let event = events::insert(tx, &event, now).await?;
         if !update.deletes() {
-            let job = Job::DescribePush { project: push.project, event };
-            jobs::ask_at(tx, &job, now + DESCRIBE_AFTER, now).await?;
+            jobs::ask(tx, &Job::DescribePush { project: push.project, event }, now).await?;
         }
     }
     Ok(())
