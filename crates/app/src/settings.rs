@@ -8,6 +8,7 @@
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    ops::RangeInclusive,
     path::PathBuf,
 };
 
@@ -20,6 +21,28 @@ const MAX_TOKEN_PREFIX_LENGTH: usize = 20;
 
 /// The longest text an operator may put before Git's messages or into its realm.
 const MAX_LABEL_LENGTH: usize = 100;
+
+/// The longest name of a bucket with a folder in it. Names of objects have 1,024 bytes, and ours are added to it.
+const MAX_BUCKET_PLACE_LENGTH: usize = 512;
+
+/// How long a bearer of the registry may live, in seconds. Clients count on a minute; and a key that no longer signs is
+/// kept for a day, which must be longer than what it signed.
+const REGISTRY_TOKEN_SECONDS: RangeInclusive<u32> = 60..=3600;
+
+/// How large the largest manifest may be allowed to be, in bytes. Every registry must take 4 MiB (OCI distribution
+/// specification, "Pushing Manifests"), and a manifest is held in memory as a whole.
+const MANIFEST_BYTES: RangeInclusive<usize> = 4 * 1024 * 1024..=64 * 1024 * 1024;
+
+/// How short-lived bearers are signed (RFC 7518, section 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum SigningAlgorithm {
+    /// ECDSA on P-256 with SHA-256.
+    #[serde(rename = "ES256")]
+    Es256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256, for verifiers that know nothing newer.
+    #[serde(rename = "RS256")]
+    Rs256,
+}
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +116,30 @@ pub struct Settings {
     pub git_realm: String,
     /// What stands before each message that a person reads in Git's output.
     pub git_message_prefix: String,
+    /// The operator's switch for the container registry: when off, nothing of it answers.
+    pub container_registry: bool,
+    /// Where the blobs of images are, such as `s3://bucket/prefix`; without it, in a folder inside the data folder.
+    pub blobs: Option<String>,
+    /// How new bearers are signed; those of the other algorithm's keys go on being accepted until they expire.
+    pub signing_algorithm: SigningAlgorithm,
+    /// Who bearers say they are from (`iss`); a registry elsewhere that trusts them compares it.
+    pub registry_issuer: String,
+    /// How long a bearer of the registry lives, in seconds.
+    pub registry_token_seconds: u32,
+    /// The largest manifest, in bytes.
+    pub max_manifest_bytes: usize,
+    /// The largest blob, in bytes; none means no limit.
+    pub max_blob_bytes: Option<u64>,
+    /// Whether manifests, tags and blobs can be deleted through the registry's protocol.
+    pub registry_deletion: bool,
+    /// Whether the registry refuses every change and goes on serving what it has.
+    pub registry_read_only: bool,
+    /// For how many hours content that nothing refers to is kept before it is swept away.
+    pub registry_gc_age_hours: u32,
+    /// After how many hours without a request an unfinished upload is given up.
+    pub registry_upload_hours: u32,
+    /// How many uploads one token may have open at once.
+    pub registry_open_uploads: u32,
     /// How many connections may be open at once; the next ones wait.
     pub max_connections: usize,
     /// How long running requests may take to finish after the order to stop, in seconds.
@@ -135,6 +182,18 @@ impl Default for Settings {
             git_answer_cache_bytes: 512 * 1024 * 1024,
             git_realm: "Git".to_owned(),
             git_message_prefix: "Portcullis: ".to_owned(),
+            container_registry: true,
+            blobs: None,
+            signing_algorithm: SigningAlgorithm::Es256,
+            registry_issuer: "portcullis".to_owned(),
+            registry_token_seconds: 300,
+            max_manifest_bytes: 8 * 1024 * 1024,
+            max_blob_bytes: None,
+            registry_deletion: true,
+            registry_read_only: false,
+            registry_gc_age_hours: 24,
+            registry_upload_hours: 24,
+            registry_open_uploads: 100,
             max_connections: 10_000,
             shutdown_seconds: 30,
             log_format: LogFormat::Auto,
@@ -210,8 +269,21 @@ impl Settings {
                 refuse(key, "is 0; it must be at least 1");
             }
         }
-        if self.max_push_bytes == Some(0) {
-            refuse("max_push_bytes", "is 0; it must be at least 1, or be left out for no limit");
+        for (key, count) in [
+            // Content is pushed before what refers to it, so a sweep must leave time between the two.
+            ("registry_gc_age_hours", self.registry_gc_age_hours),
+            ("registry_upload_hours", self.registry_upload_hours),
+            ("registry_open_uploads", self.registry_open_uploads),
+        ] {
+            if count == 0 {
+                refuse(key, "is 0; it must be at least 1");
+            }
+        }
+        for (key, bytes) in [("max_push_bytes", self.max_push_bytes), ("max_blob_bytes", self.max_blob_bytes)]
+        {
+            if bytes == Some(0) {
+                refuse(key, "is 0; it must be at least 1, or be left out for no limit");
+            }
         }
         // The realm stands between quotes in a header, so it may hold neither quotes nor control characters.
         if !is_label(&self.git_realm) || self.git_realm.contains(['"', '\\']) || !self.git_realm.is_ascii() {
@@ -220,6 +292,22 @@ impl Settings {
                 "cannot be sent in a header; it must be at most 100 printable ASCII characters without \
                  quotes and backslashes",
             );
+        }
+        if self.blobs.as_deref().is_some_and(|place| !is_bucket(place)) {
+            refuse(
+                "blobs",
+                "is not the place of a bucket; it must be s3:// and a bucket, with a folder in it if wanted, \
+                 such as s3://images/production, or be left out for the data folder",
+            );
+        }
+        if !is_label(&self.registry_issuer) || self.registry_issuer.is_empty() {
+            refuse("registry_issuer", "is not a name; it must be 1 to 100 printable characters");
+        }
+        if !REGISTRY_TOKEN_SECONDS.contains(&self.registry_token_seconds) {
+            refuse("registry_token_seconds", "is out of range; it must be 60 to 3600");
+        }
+        if !MANIFEST_BYTES.contains(&self.max_manifest_bytes) {
+            refuse("max_manifest_bytes", "is out of range; it must be 4194304 to 67108864 (4 to 64 MiB)");
         }
         if !is_label(&self.git_message_prefix) {
             refuse("git_message_prefix", "is not one line; it must be at most 100 printable characters");
@@ -274,6 +362,25 @@ fn is_token_prefix(prefix: &str) -> bool {
 
 fn is_label(text: &str) -> bool {
     text.len() <= MAX_LABEL_LENGTH && !text.chars().any(char::is_control)
+}
+
+/// Whether the text is `s3://`, the name of a bucket and perhaps a folder in it.
+fn is_bucket(place: &str) -> bool {
+    let Some(rest) = place.strip_prefix("s3://") else { return false };
+    let (bucket, folder) =
+        rest.split_once('/').map_or((rest, None), |(bucket, folder)| (bucket, Some(folder)));
+    let bucket_is_sound = (3..=63).contains(&bucket.len())
+        && bucket
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_".contains(&byte));
+    let is_sound = |segment: &str| {
+        !matches!(segment, "" | "." | "..")
+            && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    };
+    bucket_is_sound
+        && rest.len() <= MAX_BUCKET_PLACE_LENGTH
+        && folder
+            .is_none_or(|folder| folder.is_empty() || folder.trim_end_matches('/').split('/').all(is_sound))
 }
 
 /// Whether the text is a scheme and a host, perhaps with a port, and nothing else.
@@ -351,10 +458,35 @@ mod tests {
             project_token_prefix: "a prefix".to_owned(),
             git_processes: 0,
             git_realm: "say \"hi\"".to_owned(),
+            blobs: Some("images".to_owned()),
+            registry_issuer: String::new(),
+            registry_token_seconds: 59,
+            max_manifest_bytes: 4 * 1024 * 1024 - 1,
+            max_blob_bytes: Some(0),
+            registry_gc_age_hours: 0,
+            registry_upload_hours: 0,
+            registry_open_uploads: 0,
             ..Settings::default()
         };
         let keys: Vec<_> = settings.mistakes().iter().map(|mistake| mistake.key).collect();
-        assert_eq!(keys, ["external_url", "tls_key", "project_token_prefix", "git_processes", "git_realm"]);
+        assert_eq!(
+            keys,
+            [
+                "external_url",
+                "tls_key",
+                "project_token_prefix",
+                "git_processes",
+                "registry_gc_age_hours",
+                "registry_upload_hours",
+                "registry_open_uploads",
+                "max_blob_bytes",
+                "git_realm",
+                "blobs",
+                "registry_issuer",
+                "registry_token_seconds",
+                "max_manifest_bytes",
+            ]
+        );
         assert_eq!(settings.mistakes()[3].to_string(), "`git_processes` is 0; it must be at least 1");
     }
 
@@ -377,6 +509,29 @@ mod tests {
             "https://[::1",
         ] {
             assert!(!is_origin(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_place_of_blobs_is_a_bucket_and_perhaps_a_folder() {
+        for place in ["s3://images", "s3://images/", "s3://images/production", "s3://a-b.c/one/two_3/"] {
+            assert!(is_bucket(place), "{place}");
+        }
+        for place in [
+            "images",
+            "S3://images",
+            "https://images",
+            "s3://",
+            "s3://ab",
+            "s3://Images",
+            "s3://key:secret@images",
+            "s3://images//production",
+            "s3://images/../other",
+            "s3://images/a b",
+            "s3://images?region=x",
+            &format!("s3://images/{}", "a".repeat(512)),
+        ] {
+            assert!(!is_bucket(place), "{place}");
         }
     }
 
