@@ -437,6 +437,7 @@ impl Place for on::Namespace {
             archived: false,
             repository: Enabled,
             issues: Enabled,
+            container_registry: Enabled,
         }))
     }
 

@@ -45,6 +45,8 @@ pub struct NewProjectRequest {
     pub repository_access: Option<FeatureAccess>,
     /// Who may use the issue tracker.
     pub issues_access: Option<FeatureAccess>,
+    /// Who may use the container registry.
+    pub container_registry_access: Option<FeatureAccess>,
     /// Its topics.
     pub topics: Vec<String>,
 }
@@ -141,6 +143,7 @@ pub async fn create(
         object_format: format,
         repository_access: request.repository_access.unwrap_or(FeatureAccess::Enabled),
         issues_access: request.issues_access.unwrap_or(FeatureAccess::Enabled),
+        container_registry_access: request.container_registry_access.unwrap_or(FeatureAccess::Enabled),
     };
     let mut tx = forge.db().begin().await?;
     let id = projects::insert(&mut tx, &new, now).await.map_err(taken)?;
@@ -351,6 +354,8 @@ pub struct ProjectChanges {
     pub repository_access: Option<FeatureAccess>,
     /// Who may use the issue tracker.
     pub issues_access: Option<FeatureAccess>,
+    /// Who may use the container registry.
+    pub container_registry_access: Option<FeatureAccess>,
     /// Its topics.
     pub topics: Option<Vec<String>>,
 }
@@ -400,6 +405,8 @@ pub async fn update(
     }
     project.repository_access = changes.repository_access.unwrap_or(project.repository_access);
     project.issues_access = changes.issues_access.unwrap_or(project.issues_access);
+    project.container_registry_access =
+        changes.container_registry_access.unwrap_or(project.container_registry_access);
     let branch = changes.default_branch.filter(|branch| *branch != project.default_branch);
     if let Some(branch) = &branch {
         checked_branch(&mut fields, branch);
@@ -431,6 +438,8 @@ pub async fn update(
             .then_some([before.repository_access.name(), project.repository_access.name()]),
         "issues_access": (before.issues_access != project.issues_access)
             .then_some([before.issues_access.name(), project.issues_access.name()]),
+        "container_registry_access": (before.container_registry_access != project.container_registry_access)
+            .then_some([before.container_registry_access.name(), project.container_registry_access.name()]),
     });
     let entry = Entry::project(project.id, &project.full_path, "project_updated").details(changed);
     audit::record(&mut tx, access.viewer(), entry, now).await?;

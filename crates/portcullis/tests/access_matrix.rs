@@ -173,7 +173,7 @@ fn let_in(route: &Route, asker: &Asker) -> Answer {
 /// A living resource with everything turned on.
 fn resource(visibility: Visibility, role: Option<Role>) -> ResourceFacts {
     let on = FeatureAccess::Enabled;
-    ResourceFacts { visibility, role, archived: false, repository: on, issues: on }
+    ResourceFacts { visibility, role, archived: false, repository: on, issues: on, container_registry: on }
 }
 
 /// What must come back.
@@ -466,6 +466,7 @@ fn project_place(
             archived,
             repository: features,
             issues: features,
+            container_registry: features,
         }),
         askers,
         token,

@@ -36,4 +36,12 @@ ids! {
     ProtectedBranchId;
     /// A background job.
     JobId;
+    /// Content in the blob store.
+    BlobId;
+    /// An image repository.
+    ContainerRepositoryId;
+    /// A manifest in an image repository.
+    ContainerManifestId;
+    /// A rule about protected or immutable tags.
+    ContainerTagRuleId;
 }

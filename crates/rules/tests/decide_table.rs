@@ -33,6 +33,7 @@ fn resource(visibility: Visibility, role: Option<Role>) -> ResourceFacts {
         archived: false,
         repository: FeatureAccess::Enabled,
         issues: FeatureAccess::Enabled,
+        container_registry: FeatureAccess::Enabled,
     }
 }
 
@@ -191,6 +192,7 @@ fn an_archived_project_or_a_switched_off_part_refuses_what_the_table_says() {
         let off = ResourceFacts {
             repository: FeatureAccess::Disabled,
             issues: FeatureAccess::Disabled,
+            container_registry: FeatureAccess::Disabled,
             ..resource(Visibility::Public, Some(Role::Owner))
         };
         let answer = decide(&owner, &Facts::Resource(Some(off)), *action);

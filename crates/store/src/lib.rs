@@ -9,6 +9,12 @@
 pub mod access_tokens;
 pub mod audience;
 pub mod audit_events;
+pub mod blobs;
+pub mod container_manifests;
+pub mod container_repositories;
+pub mod container_rules;
+pub mod container_tags;
+pub mod container_uploads;
 pub mod db;
 pub mod events;
 pub mod issues;
@@ -29,6 +35,12 @@ pub fn statements() -> impl Iterator<Item = &'static db::Statement> {
     [
         access_tokens::STATEMENTS,
         audit_events::STATEMENTS,
+        blobs::STATEMENTS,
+        container_manifests::STATEMENTS,
+        container_repositories::STATEMENTS,
+        container_rules::STATEMENTS,
+        container_tags::STATEMENTS,
+        container_uploads::STATEMENTS,
         events::STATEMENTS,
         issues::STATEMENTS,
         jobs::STATEMENTS,

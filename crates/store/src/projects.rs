@@ -55,6 +55,10 @@ pub struct Project {
     pub created_at: i64,
     /// When its settings last changed.
     pub updated_at: i64,
+    /// Who may use the container registry.
+    pub container_registry_access: FeatureAccess,
+    /// How many bytes its images may take; `None` is no limit.
+    pub container_quota_bytes: Option<i64>,
     /// How many issues are open; confidential ones are not counted, because everybody sees the number.
     pub open_issues: i64,
 }
@@ -62,7 +66,8 @@ pub struct Project {
 const COLUMNS: &str = "p.id, p.namespace_id, n.name, n.path, n.full_path, n.parent_id, n.owner_id, p.creator_id, p.name, \
      p.path, p.full_path, p.description, p.visibility, p.default_branch, p.object_format, p.repository_access, \
      p.issues_access, p.first_pushed_at, p.archived_at, p.last_activity_at, p.created_at, p.updated_at, \
-     (SELECT COUNT(*) FROM issues i WHERE i.project_id = p.id AND i.closed_at IS NULL AND i.confidential_at IS NULL)";
+     (SELECT COUNT(*) FROM issues i WHERE i.project_id = p.id AND i.closed_at IS NULL AND i.confidential_at IS NULL), \
+     p.container_registry_access, p.container_quota_bytes";
 
 const FROM: &str = "projects p JOIN namespaces n ON n.id = p.namespace_id";
 
@@ -100,32 +105,43 @@ fn read(row: &Row<'_>) -> Result<Project, Error> {
         created_at: row.get(20)?,
         updated_at: row.get(21)?,
         open_issues: row.get(22)?,
+        container_registry_access: feature(row.text(23)?)?,
+        container_quota_bytes: row.get(24)?,
     })
 }
 
 statements! {
     INSERT = "INSERT INTO projects (namespace_id, creator_id, name, path, full_path, description, visibility, default_branch, \
-        object_format, repository_access, issues_access, last_issue_iid, last_activity_at, created_at, updated_at) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, $12, $12, $12) RETURNING id";
+        object_format, repository_access, issues_access, last_issue_iid, last_activity_at, created_at, updated_at, \
+        container_registry_access) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, $12, $12, $12, $13) RETURNING id";
     FIND = "SELECT p.id, p.namespace_id, n.name, n.path, n.full_path, n.parent_id, n.owner_id, p.creator_id, p.name, \
         p.path, p.full_path, p.description, p.visibility, p.default_branch, p.object_format, p.repository_access, \
         p.issues_access, p.first_pushed_at, p.archived_at, p.last_activity_at, p.created_at, p.updated_at, \
-        (SELECT COUNT(*) FROM issues i WHERE i.project_id = p.id AND i.closed_at IS NULL AND i.confidential_at IS NULL) \
+        (SELECT COUNT(*) FROM issues i WHERE i.project_id = p.id AND i.closed_at IS NULL AND i.confidential_at IS NULL), \
+        p.container_registry_access, p.container_quota_bytes \
         FROM projects p JOIN namespaces n ON n.id = p.namespace_id WHERE p.id = $1 AND p.deletion_requested_at IS NULL";
     FACTS_BY_ID = "SELECT p.id, p.full_path, p.visibility, p.repository_access, p.issues_access, p.archived_at, \
         (SELECT MAX(m.access_level) FROM members m WHERE m.project_id = p.id AND m.user_id = $2 \
           AND (m.expires_at IS NULL OR m.expires_at > $3)), \
         (SELECT MAX(m.access_level) FROM namespace_ancestors a JOIN members m ON m.namespace_id = a.ancestor_id \
-          WHERE a.descendant_id = p.namespace_id AND m.user_id = $2 AND (m.expires_at IS NULL OR m.expires_at > $3)) \
-        FROM projects p WHERE p.id = $1 AND p.deletion_requested_at IS NULL";
+          WHERE a.descendant_id = p.namespace_id AND m.user_id = $2 AND (m.expires_at IS NULL OR m.expires_at > $3)), \
+        p.container_registry_access FROM projects p WHERE p.id = $1 AND p.deletion_requested_at IS NULL";
     FACTS_BY_PATH = "SELECT p.id, p.full_path, p.visibility, p.repository_access, p.issues_access, p.archived_at, \
         (SELECT MAX(m.access_level) FROM members m WHERE m.project_id = p.id AND m.user_id = $2 \
           AND (m.expires_at IS NULL OR m.expires_at > $3)), \
         (SELECT MAX(m.access_level) FROM namespace_ancestors a JOIN members m ON m.namespace_id = a.ancestor_id \
-          WHERE a.descendant_id = p.namespace_id AND m.user_id = $2 AND (m.expires_at IS NULL OR m.expires_at > $3)) \
-        FROM projects p WHERE lower(p.full_path) = $1 AND p.deletion_requested_at IS NULL";
+          WHERE a.descendant_id = p.namespace_id AND m.user_id = $2 AND (m.expires_at IS NULL OR m.expires_at > $3)), \
+        p.container_registry_access FROM projects p WHERE lower(p.full_path) = $1 AND p.deletion_requested_at IS NULL";
     UPDATE = "UPDATE projects SET name = $2, description = $3, visibility = $4, default_branch = $5, repository_access = $6, \
-        issues_access = $7, path = $8, full_path = $9, updated_at = $10 WHERE id = $1";
+        issues_access = $7, path = $8, full_path = $9, updated_at = $10, container_registry_access = $11, \
+        container_quota_bytes = $12 WHERE id = $1";
+    FACTS_BY_IMAGE = "SELECT p.id, p.full_path, p.visibility, p.repository_access, p.issues_access, p.archived_at, \
+        (SELECT MAX(m.access_level) FROM members m WHERE m.project_id = p.id AND m.user_id = $2 \
+          AND (m.expires_at IS NULL OR m.expires_at > $3)), \
+        (SELECT MAX(m.access_level) FROM namespace_ancestors a JOIN members m ON m.namespace_id = a.ancestor_id \
+          WHERE a.descendant_id = p.namespace_id AND m.user_id = $2 AND (m.expires_at IS NULL OR m.expires_at > $3)), \
+        p.container_registry_access FROM projects p WHERE lower(p.full_path) IN ($1, $4, $5) \
+        AND p.deletion_requested_at IS NULL ORDER BY length(p.full_path) DESC LIMIT 1";
     SET_ARCHIVED = "UPDATE projects SET archived_at = $2, updated_at = $3 WHERE id = $1";
     SET_DEFAULT_BRANCH = "UPDATE projects SET default_branch = $2 WHERE id = $1";
     RECORD_PUSH = "UPDATE projects SET first_pushed_at = COALESCE(first_pushed_at, $2), last_activity_at = $3 WHERE id = $1";
@@ -168,6 +184,8 @@ pub struct NewProject<'a> {
     pub repository_access: FeatureAccess,
     /// Who may use the issue tracker.
     pub issues_access: FeatureAccess,
+    /// Who may use the container registry.
+    pub container_registry_access: FeatureAccess,
 }
 
 /// Records a project.
@@ -188,6 +206,7 @@ pub async fn insert(tx: &mut Tx, new: &NewProject<'_>, now: i64) -> Result<Proje
         V::from(new.repository_access.name()),
         V::from(new.issues_access.name()),
         V::from(now),
+        V::from(new.container_registry_access.name()),
     ];
     let id = tx.one(&INSERT, &params, |row| row.get(0)).await?;
     id.map(ProjectId).ok_or_else(|| Error::Corrupt("an insert returned no id".to_owned()))
@@ -216,6 +235,25 @@ pub struct ProjectFacts {
     pub facts: ResourceFacts,
 }
 
+fn read_facts(row: &Row<'_>) -> Result<ProjectFacts, Error> {
+    let project_role = row.get::<Option<i64>>(6)?.and_then(Role::from_level);
+    let namespace_role = row.get::<Option<i64>>(7)?.and_then(Role::from_level);
+    Ok(ProjectFacts {
+        id: ProjectId(row.get(0)?),
+        full_path: row.get(1)?,
+        project_role,
+        namespace_role,
+        facts: ResourceFacts {
+            visibility: visibility(row.get(2)?)?,
+            role: project_role.max(namespace_role),
+            archived: row.get::<Option<i64>>(5)?.is_some(),
+            repository: feature(row.text(3)?)?,
+            issues: feature(row.text(4)?)?,
+            container_registry: feature(row.text(8)?)?,
+        },
+    })
+}
+
 /// Returns the facts about a project for `user` at `now`; without a user there is no role.
 ///
 /// # Errors
@@ -227,29 +265,31 @@ pub async fn find_facts(
     now: i64,
 ) -> Result<Option<ProjectFacts>, Error> {
     let user = V::from(user.map(|user| user.0));
-    let map = |row: &Row<'_>| {
-        let project_role = row.get::<Option<i64>>(6)?.and_then(Role::from_level);
-        let namespace_role = row.get::<Option<i64>>(7)?.and_then(Role::from_level);
-        Ok(ProjectFacts {
-            id: ProjectId(row.get(0)?),
-            full_path: row.get(1)?,
-            project_role,
-            namespace_role,
-            facts: ResourceFacts {
-                visibility: visibility(row.get(2)?)?,
-                role: project_role.max(namespace_role),
-                archived: row.get::<Option<i64>>(5)?.is_some(),
-                repository: feature(row.text(3)?)?,
-                issues: feature(row.text(4)?)?,
-            },
-        })
-    };
     match project {
-        IdOrPath::Id(id) => tx.one(&FACTS_BY_ID, &[V::from(*id), user, V::from(now)], map).await,
+        IdOrPath::Id(id) => tx.one(&FACTS_BY_ID, &[V::from(*id), user, V::from(now)], read_facts).await,
         IdOrPath::Path(path) => {
-            tx.one(&FACTS_BY_PATH, &[V::from(path.as_str()), user, V::from(now)], map).await
+            tx.one(&FACTS_BY_PATH, &[V::from(path.as_str()), user, V::from(now)], read_facts).await
         }
     }
+}
+
+/// Returns the facts about the project that an image belongs to: of the paths that begin with a project's, the longest.
+/// An image is at most two components below its project.
+///
+/// # Errors
+/// The database's.
+pub async fn find_facts_by_image(
+    tx: &mut Tx,
+    image: &str,
+    user: Option<UserId>,
+    now: i64,
+) -> Result<Option<ProjectFacts>, Error> {
+    let above = |path: &str| path.rsplit_once('/').map_or(String::new(), |(above, _)| above.to_owned());
+    let parent = above(image);
+    let grandparent = above(&parent);
+    let user = V::from(user.map(|user| user.0));
+    let params = [V::from(image), user, V::from(now), V::from(&parent), V::from(&grandparent)];
+    tx.one(&FACTS_BY_IMAGE, &params, read_facts).await
 }
 
 /// Records changed settings.
@@ -268,6 +308,8 @@ pub async fn update(tx: &mut Tx, project: &Project, now: i64) -> Result<(), Erro
         V::from(&project.path),
         V::from(&project.full_path),
         V::from(now),
+        V::from(project.container_registry_access.name()),
+        V::from(project.container_quota_bytes),
     ];
     tx.run(&UPDATE, &params).await?;
     Ok(())

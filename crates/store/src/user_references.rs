@@ -15,6 +15,8 @@ pub const MOVED_TO_GHOST: &[(&str, &str)] = &[
     ("access_tokens", "created_by"),
     ("access_tokens", "user_id"),
     ("audit_events", "author_id"),
+    ("container_manifests", "author_id"),
+    ("container_tags", "author_id"),
     ("events", "author_id"),
     ("issues", "author_id"),
     ("issues", "closed_by"),
@@ -29,6 +31,11 @@ pub const MOVED_TO_GHOST: &[(&str, &str)] = &[
 
 /// Columns whose rows are deleted with the user, by the schema, and why.
 pub const DELETED_WITH_USER: &[(&str, &str, &str)] = &[
+    (
+        "container_uploads",
+        "user_id",
+        "an upload that is not complete is a task, and nobody else may go on with it",
+    ),
     ("issue_assignees", "user_id", "an assignment is a task for somebody; nobody is left to do it"),
     ("members", "user_id", "a membership is a right, and rights end with their user"),
     ("namespaces", "owner_id", "a person's own namespace; deletion waits until no project is left in it"),

@@ -114,6 +114,7 @@ async fn leave_traces(tx: &mut Tx, user: UserId) {
         object_format: "sha1",
         repository_access: FeatureAccess::Enabled,
         issues_access: FeatureAccess::Enabled,
+        container_registry_access: FeatureAccess::Enabled,
     };
     let project = projects::insert(tx, &project, NOW).await.unwrap();
     for (member, by) in [(user, other), (other, user)] {

@@ -113,6 +113,10 @@ actions! {
     ListNamespaces on Instance;
     /// Set the plan of a top-level namespace.
     SetPlan on Instance;
+    /// List every image repository of the instance.
+    ReadCatalog on Instance;
+    /// Set how much images may take, for a project or a top-level group.
+    SetContainerQuota on Instance;
     /// Create a top-level group.
     CreateGroup on Instance;
     /// Ask for a new project; where it goes is asked with `CreateProjectIn`.
@@ -126,6 +130,8 @@ actions! {
     DeleteGroup on Group;
     /// Create a group inside this one.
     CreateSubgroup on Group;
+    /// List the image repositories of the projects in a group.
+    ReadGroupContainerRepositories on Group;
     /// Read a namespace that one may use: one's own, or a group that one is a member of.
     ReadNamespace on Namespace;
     /// Create a project inside this namespace.
@@ -171,6 +177,22 @@ actions! {
     ReadProtectedBranches on Project;
     /// Create, change and remove branch protections.
     AdministerProtectedBranches on Project;
+    /// Pull images: read their content and lists of it.
+    PullImage on Project;
+    /// Push images; what may be pushed over a protected tag is decided for each tag.
+    PushImage on Project;
+    /// Delete tags, manifests and blobs through the registry itself.
+    DeleteImage on Project;
+    /// Read image repositories and tags through the API.
+    ReadContainerRepositories on Project;
+    /// Delete one tag through the API.
+    DeleteContainerTag on Project;
+    /// Delete tags in bulk and whole image repositories.
+    AdministerContainerRepositories on Project;
+    /// Change the cleanup policy and the rules about protected tags.
+    AdministerContainerRules on Project;
+    /// Change the rules about immutable tags.
+    AdministerImmutableTags on Project;
     /// Read issues and their comments.
     ReadIssues on Project;
     /// Read confidential issues and internal comments of others.

@@ -79,6 +79,19 @@ pub struct ResourceFacts {
     pub repository: FeatureAccess,
     /// Who may use its issue tracker.
     pub issues: FeatureAccess,
+    /// Who may use its container registry.
+    pub container_registry: FeatureAccess,
+}
+
+impl ResourceFacts {
+    /// Returns who may use a part of it.
+    pub fn feature(&self, feature: Feature) -> FeatureAccess {
+        match feature {
+            Feature::Repository => self.repository,
+            Feature::Issues => self.issues,
+            Feature::ContainerRegistry => self.container_registry,
+        }
+    }
 }
 
 /// What an action is asked about.
@@ -172,11 +185,7 @@ pub fn decide(caller: &Caller, facts: &Facts, action: Action) -> Result<(), Deni
         Needs::Role(needed) => {
             // A role without a resource cannot be had: refuse, whatever called us.
             let Some(resource) = resource else { return Err(Denial::NotVisible) };
-            let access = match rule.feature {
-                Some(Feature::Repository) => resource.repository,
-                Some(Feature::Issues) => resource.issues,
-                None => FeatureAccess::Enabled,
-            };
+            let access = rule.feature.map_or(FeatureAccess::Enabled, |feature| resource.feature(feature));
             let open = access == FeatureAccess::Enabled
                 && match rule.open_to {
                     Openness::Members => false,

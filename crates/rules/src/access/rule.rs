@@ -38,6 +38,8 @@ pub enum Feature {
     Repository,
     /// The issue tracker.
     Issues,
+    /// The container registry.
+    ContainerRegistry,
 }
 
 /// Who must be asking, beyond the scope.
@@ -80,6 +82,8 @@ const READ_USERS: ScopeSet = READ.union(ScopeSet::READ_USER);
 const ROTATE_SELF: ScopeSet = ScopeSet::API.union(ScopeSet::SELF_ROTATE);
 const FETCH: ScopeSet = READ.union(ScopeSet::READ_REPOSITORY).union(ScopeSet::WRITE_REPOSITORY);
 const PUSH: ScopeSet = ScopeSet::API.union(ScopeSet::WRITE_REPOSITORY);
+const PULL_IMAGE: ScopeSet = READ.union(ScopeSet::READ_REGISTRY);
+const PUSH_IMAGE: ScopeSet = ScopeSet::API.union(ScopeSet::WRITE_REGISTRY);
 
 const fn row(action: Action, scopes: ScopeSet, needs: Needs) -> Rule {
     Rule {
@@ -121,7 +125,7 @@ impl Rule {
 }
 
 use Action as A;
-use Feature::{Issues, Repository};
+use Feature::{ContainerRegistry, Issues, Repository};
 use Needs::{Administrator, InsidePerson, Nothing, SignIn};
 use Openness::{Anyone, SignedIn};
 
@@ -155,6 +159,8 @@ pub static RULES: &[Rule] = &[
     row(A::ListProjects, READ, Nothing),
     row(A::ListNamespaces, READ, SignIn),
     row(A::SetPlan, WRITE, Administrator).never_for_bots(),
+    row(A::ReadCatalog, WRITE, Administrator).never_for_bots(),
+    row(A::SetContainerQuota, WRITE, Administrator).never_for_bots(),
     row(A::CreateGroup, WRITE, InsidePerson).never_for_bots(),
     row(A::CreateProject, WRITE, InsidePerson).never_for_bots(),
     // Groups.
@@ -162,6 +168,7 @@ pub static RULES: &[Rule] = &[
     row(A::UpdateGroup, WRITE, OWNER).never_for_bots(),
     row(A::DeleteGroup, WRITE, OWNER).never_for_bots(),
     row(A::CreateSubgroup, WRITE, MAINTAINER).never_for_bots(),
+    row(A::ReadGroupContainerRepositories, READ, REPORTER),
     row(A::ReadNamespace, READ, GUEST).never_for_bots(),
     row(A::CreateProjectIn, WRITE, MAINTAINER).never_for_bots(),
     row(A::ReadGroupMembers, READ, GUEST).open_to(SignedIn),
@@ -187,6 +194,15 @@ pub static RULES: &[Rule] = &[
     row(A::PushCode, PUSH, DEVELOPER).not_when_archived().of(Repository),
     row(A::ReadProtectedBranches, READ, DEVELOPER),
     row(A::AdministerProtectedBranches, WRITE, MAINTAINER).not_when_archived(),
+    // Images. Pushing is not pulling: each has a scope of its own. Deleting through the registry needs `api`.
+    row(A::PullImage, PULL_IMAGE, REPORTER).open_to(Anyone).of(ContainerRegistry),
+    row(A::PushImage, PUSH_IMAGE, DEVELOPER).not_when_archived().of(ContainerRegistry),
+    row(A::DeleteImage, WRITE, MAINTAINER).not_when_archived().of(ContainerRegistry),
+    row(A::ReadContainerRepositories, READ, REPORTER).open_to(Anyone).of(ContainerRegistry),
+    row(A::DeleteContainerTag, WRITE, DEVELOPER).not_when_archived().of(ContainerRegistry),
+    row(A::AdministerContainerRepositories, WRITE, MAINTAINER).not_when_archived().of(ContainerRegistry),
+    row(A::AdministerContainerRules, WRITE, MAINTAINER).not_when_archived().of(ContainerRegistry),
+    row(A::AdministerImmutableTags, WRITE, OWNER).not_when_archived().of(ContainerRegistry),
     // Issues and comments.
     row(A::ReadIssues, READ, GUEST).open_to(Anyone).of(Issues),
     row(A::ReadConfidentialIssues, READ, REPORTER).of(Issues),

@@ -107,6 +107,7 @@ async fn add_project(
         object_format: "sha1",
         repository_access: FeatureAccess::Enabled,
         issues_access,
+        container_registry_access: FeatureAccess::Enabled,
     };
     projects::insert(tx, &new, created_at).await.unwrap()
 }

@@ -82,6 +82,8 @@ struct OwnView<'a> {
     issues_enabled: bool,
     issues_access_level: &'static str,
     repository_access_level: &'static str,
+    container_registry_enabled: bool,
+    container_registry_access_level: &'static str,
     creator_id: i64,
     open_issues_count: i64,
     updated_at: String,
@@ -102,7 +104,6 @@ struct SharedView {
     wiki_enabled: bool,
     jobs_enabled: bool,
     snippets_enabled: bool,
-    container_registry_enabled: bool,
     service_desk_enabled: bool,
     can_create_merge_request_in: bool,
     merge_requests_access_level: &'static str,
@@ -112,7 +113,6 @@ struct SharedView {
     snippets_access_level: &'static str,
     pages_access_level: &'static str,
     analytics_access_level: &'static str,
-    container_registry_access_level: &'static str,
     security_and_compliance_access_level: &'static str,
     releases_access_level: &'static str,
     environments_access_level: &'static str,
@@ -162,7 +162,6 @@ static SHARED: LazyLock<String> = LazyLock::new(|| {
         wiki_enabled: false,
         jobs_enabled: false,
         snippets_enabled: false,
-        container_registry_enabled: false,
         service_desk_enabled: false,
         can_create_merge_request_in: false,
         merge_requests_access_level: "disabled",
@@ -172,7 +171,6 @@ static SHARED: LazyLock<String> = LazyLock::new(|| {
         snippets_access_level: "disabled",
         pages_access_level: "disabled",
         analytics_access_level: "disabled",
-        container_registry_access_level: "disabled",
         security_and_compliance_access_level: "disabled",
         releases_access_level: "disabled",
         environments_access_level: "disabled",
@@ -261,6 +259,8 @@ fn view(details: &ProjectDetails, base: &BaseUrl, viewer: &Viewer) -> Result<Str
         issues_enabled: project.issues_access != FeatureAccess::Disabled,
         issues_access_level: project.issues_access.name(),
         repository_access_level: project.repository_access.name(),
+        container_registry_enabled: project.container_registry_access != FeatureAccess::Disabled,
+        container_registry_access_level: project.container_registry_access.name(),
         creator_id: project.creator.0,
         open_issues_count: project.open_issues,
         updated_at: time(project.updated_at),
@@ -442,6 +442,11 @@ pub async fn create(
         initialize_with_readme: read.boolean("initialize_with_readme").unwrap_or(false),
         repository_access: feature(&mut read, "repository_access_level", "repository_enabled"),
         issues_access: feature(&mut read, "issues_access_level", "issues_enabled"),
+        container_registry_access: feature(
+            &mut read,
+            "container_registry_access_level",
+            "container_registry_enabled",
+        ),
         topics: topics(&mut read).unwrap_or_default(),
     };
     if request.name.is_none() && request.path.is_none() {
@@ -470,6 +475,11 @@ pub async fn update(
         default_branch: read.filled_text("default_branch"),
         repository_access: feature(&mut read, "repository_access_level", "repository_enabled"),
         issues_access: feature(&mut read, "issues_access_level", "issues_enabled"),
+        container_registry_access: feature(
+            &mut read,
+            "container_registry_access_level",
+            "container_registry_enabled",
+        ),
         topics: topics(&mut read),
     };
     read.finish()?;

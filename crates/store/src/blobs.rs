@@ -1,0 +1,294 @@
+//! Content in the blob store: which there is, who links it, and what may go.
+//!
+//! The row of a blob is made before its content is stored and removed after it was deleted. So nothing is stored that no
+//! row knows of, and a deletion that was interrupted goes on. Whoever begins to rely on a blob touches its row; whoever
+//! deletes it marks the row first, and only if it was not touched for long. Both write the same row, so one of them sees
+//! the other.
+
+use portcullis_rules::id::{BlobId, ContainerRepositoryId, NamespaceId, ProjectId};
+
+use crate::db::{Error, Query, Row, Tx, V, statements};
+
+/// A blob as recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blob {
+    /// The id.
+    pub id: BlobId,
+    /// What its content is called by.
+    pub digest: String,
+    /// How many bytes it has.
+    pub size: i64,
+}
+
+fn read(row: &Row<'_>) -> Result<Blob, Error> {
+    Ok(Blob { id: BlobId(row.get(0)?), digest: row.get(1)?, size: row.get(2)? })
+}
+
+statements! {
+    RELY_ON = "INSERT INTO blobs (digest, size, touched_at, created_at) VALUES ($1, $2, $3, $3) \
+        ON CONFLICT (digest) DO UPDATE SET touched_at = excluded.touched_at WHERE blobs.deleting_at IS NULL RETURNING id";
+    STORED = "UPDATE blobs SET size = $2, touched_at = $3 WHERE id = $1 AND deleting_at IS NULL";
+    TOUCH = "UPDATE blobs SET touched_at = $2 WHERE id = $1 AND deleting_at IS NULL";
+    LINK = "INSERT INTO container_blob_links (repository_id, blob_id, created_at) VALUES ($1, $2, $3) \
+        ON CONFLICT (repository_id, blob_id) DO NOTHING";
+    UNLINK = "DELETE FROM container_blob_links WHERE repository_id = $1 AND blob_id = $2";
+    FIND_LINKED = "SELECT b.id, b.digest, b.size FROM container_blob_links l JOIN blobs b ON b.id = l.blob_id \
+        WHERE l.repository_id = $1 AND b.digest = $2";
+    FIND_IN_IMAGE = "SELECT b.id, b.digest, b.size FROM container_repositories r \
+        JOIN container_blob_links l ON l.repository_id = r.id JOIN blobs b ON b.id = l.blob_id \
+        WHERE r.project_id = $1 AND r.name = $2 AND b.digest = $3";
+    FIND_IN_PROJECT = "SELECT b.id, b.digest, b.size FROM blobs b WHERE b.digest = $2 AND EXISTS \
+        (SELECT 1 FROM container_blob_links l JOIN container_repositories r ON r.id = l.repository_id \
+        WHERE l.blob_id = b.id AND r.project_id = $1 AND r.deletion_requested_at IS NULL)";
+    REFERENCED = "SELECT 1 FROM container_manifest_references f JOIN container_manifests m ON m.id = f.manifest_id \
+        WHERE f.digest = $2 AND f.kind = 'blob' AND m.repository_id = $1 LIMIT 1";
+    TOUCH_LINKED = "UPDATE blobs SET touched_at = $2 WHERE id IN \
+        (SELECT blob_id FROM container_blob_links WHERE repository_id = $1)";
+    UNUSED_AFTER = "SELECT b.id, b.digest, b.size FROM blobs b WHERE b.id > $1 AND b.touched_at < $2 AND NOT EXISTS \
+        (SELECT 1 FROM container_blob_links l WHERE l.blob_id = b.id) ORDER BY b.id LIMIT $3";
+    BEGIN_DELETION = "UPDATE blobs SET deleting_at = $2 WHERE id = $1 AND touched_at < $3 AND deleting_at IS NULL \
+        AND NOT EXISTS (SELECT 1 FROM container_blob_links l WHERE l.blob_id = blobs.id)";
+    BEING_DELETED_AFTER = "SELECT b.id, b.digest, b.size FROM blobs b WHERE b.id > $1 AND b.deleting_at IS NOT NULL \
+        ORDER BY b.id LIMIT $2";
+    END_DELETION = "DELETE FROM blobs WHERE id = $1 AND deleting_at IS NOT NULL";
+    ADOPT_TO_DELETE = "INSERT INTO blobs (digest, size, touched_at, deleting_at, created_at) VALUES ($1, $2, $3, $3, $3) \
+        ON CONFLICT (digest) DO NOTHING RETURNING id";
+    PROJECT_BYTES = "SELECT CAST(COALESCE(SUM(b.size), 0) AS BIGINT) FROM blobs b WHERE b.id IN \
+        (SELECT l.blob_id FROM container_repositories r JOIN container_blob_links l ON l.repository_id = r.id \
+        WHERE r.project_id = $1)";
+    NAMESPACE_BYTES = "SELECT CAST(COALESCE(SUM(b.size), 0) AS BIGINT) FROM (SELECT DISTINCT p.id AS project_id, l.blob_id AS blob_id \
+        FROM namespace_ancestors a JOIN projects p ON p.namespace_id = a.descendant_id \
+        JOIN container_repositories r ON r.project_id = p.id JOIN container_blob_links l ON l.repository_id = r.id \
+        WHERE a.ancestor_id = $1) used JOIN blobs b ON b.id = used.blob_id";
+    QUOTAS = "SELECT p.container_quota_bytes, n.id, n.container_quota_bytes FROM projects p \
+        JOIN namespace_ancestors a ON a.descendant_id = p.namespace_id \
+        JOIN namespaces n ON n.id = a.ancestor_id AND n.parent_id IS NULL WHERE p.id = $1";
+}
+
+/// Makes sure that a blob has a row and that it is not deleted for a while. Returns `None` when it is being deleted right
+/// now: then it must be waited for.
+///
+/// # Errors
+/// The database's.
+pub async fn rely_on(tx: &mut Tx, digest: &str, size: i64, now: i64) -> Result<Option<BlobId>, Error> {
+    Ok(tx.one(&RELY_ON, &[V::from(digest), V::from(size), V::from(now)], |row| row.get(0)).await?.map(BlobId))
+}
+
+/// Records that the content of a blob is stored. Returns false when the blob was deleted in the meantime.
+///
+/// # Errors
+/// The database's.
+pub async fn stored(tx: &mut Tx, blob: BlobId, size: i64, now: i64) -> Result<bool, Error> {
+    Ok(tx.run(&STORED, &[V::from(blob.0), V::from(size), V::from(now)]).await? > 0)
+}
+
+/// Links a blob to a repository. Returns false when the blob is being deleted.
+///
+/// # Errors
+/// The database's.
+pub async fn link(
+    tx: &mut Tx,
+    repository: ContainerRepositoryId,
+    blob: BlobId,
+    now: i64,
+) -> Result<bool, Error> {
+    if tx.run(&TOUCH, &[V::from(blob.0), V::from(now)]).await? == 0 {
+        return Ok(false);
+    }
+    tx.run(&LINK, &[V::from(repository.0), V::from(blob.0), V::from(now)]).await?;
+    Ok(true)
+}
+
+/// Removes a link. Returns false when there was none.
+///
+/// # Errors
+/// The database's.
+pub async fn unlink(
+    tx: &mut Tx,
+    repository: ContainerRepositoryId,
+    blob: BlobId,
+    now: i64,
+) -> Result<bool, Error> {
+    if tx.run(&UNLINK, &[V::from(repository.0), V::from(blob.0)]).await? == 0 {
+        return Ok(false);
+    }
+    tx.run(&TOUCH, &[V::from(blob.0), V::from(now)]).await?;
+    Ok(true)
+}
+
+/// Returns a blob that a repository links.
+///
+/// # Errors
+/// The database's.
+pub async fn find_linked(
+    tx: &mut Tx,
+    repository: ContainerRepositoryId,
+    digest: &str,
+) -> Result<Option<Blob>, Error> {
+    tx.one(&FIND_LINKED, &[V::from(repository.0), V::from(digest)], read).await
+}
+
+/// Returns a blob that an image of a project links.
+///
+/// # Errors
+/// The database's.
+pub async fn find_in_image(
+    tx: &mut Tx,
+    project: ProjectId,
+    image: &str,
+    digest: &str,
+) -> Result<Option<Blob>, Error> {
+    tx.one(&FIND_IN_IMAGE, &[V::from(project.0), V::from(image), V::from(digest)], read).await
+}
+
+/// Returns a blob that any image of a project links.
+///
+/// # Errors
+/// The database's.
+pub async fn find_in_project(tx: &mut Tx, project: ProjectId, digest: &str) -> Result<Option<Blob>, Error> {
+    tx.one(&FIND_IN_PROJECT, &[V::from(project.0), V::from(digest)], read).await
+}
+
+/// Returns whether a manifest of the repository names the blob.
+///
+/// # Errors
+/// The database's.
+pub async fn is_referenced(
+    tx: &mut Tx,
+    repository: ContainerRepositoryId,
+    digest: &str,
+) -> Result<bool, Error> {
+    Ok(tx.one(&REFERENCED, &[V::from(repository.0), V::from(digest)], |_| Ok(())).await?.is_some())
+}
+
+/// Returns those of `digests` that the repository links.
+///
+/// # Errors
+/// The database's.
+pub async fn linked_among(
+    tx: &mut Tx,
+    repository: ContainerRepositoryId,
+    digests: &[&str],
+) -> Result<Vec<String>, Error> {
+    let mut found = Vec::new();
+    for some in digests.chunks(DIGESTS_AT_ONCE) {
+        let query = Query::new(format!(
+            "SELECT b.digest FROM blobs b JOIN container_blob_links l ON l.blob_id = b.id AND l.repository_id = $1 \
+             WHERE b.digest IN ({})",
+            marks(2, some.len())
+        ));
+        let params: Vec<_> =
+            [V::from(repository.0)].into_iter().chain(some.iter().map(|digest| V::from(*digest))).collect();
+        found.extend(tx.all(&query, &params, |row| row.get(0)).await?);
+    }
+    Ok(found)
+}
+
+/// How many digests one statement asks about.
+pub(crate) const DIGESTS_AT_ONCE: usize = 200;
+
+/// Returns `$first, …` for so many parameters.
+pub(crate) fn marks(first: usize, count: usize) -> String {
+    (first..first + count).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Notes that all blobs of a repository are about to lose their link to it.
+///
+/// # Errors
+/// The database's.
+pub async fn touch_linked(tx: &mut Tx, repository: ContainerRepositoryId, now: i64) -> Result<(), Error> {
+    tx.run(&TOUCH_LINKED, &[V::from(repository.0), V::from(now)]).await?;
+    Ok(())
+}
+
+/// Returns up to `limit` blobs behind `after` that have no link and were last touched before `cutoff`.
+///
+/// # Errors
+/// The database's.
+pub async fn unused_after(tx: &mut Tx, after: BlobId, cutoff: i64, limit: i64) -> Result<Vec<Blob>, Error> {
+    tx.all(&UNUSED_AFTER, &[V::from(after.0), V::from(cutoff), V::from(limit)], read).await
+}
+
+/// Marks a blob as being deleted. Returns false when somebody relies on it after all, or deletes it already.
+///
+/// # Errors
+/// The database's.
+pub async fn begin_deletion(tx: &mut Tx, blob: BlobId, cutoff: i64, now: i64) -> Result<bool, Error> {
+    Ok(tx.run(&BEGIN_DELETION, &[V::from(blob.0), V::from(now), V::from(cutoff)]).await? > 0)
+}
+
+/// Returns up to `limit` blobs behind `after` whose deletion was begun.
+///
+/// # Errors
+/// The database's.
+pub async fn being_deleted_after(tx: &mut Tx, after: BlobId, limit: i64) -> Result<Vec<Blob>, Error> {
+    tx.all(&BEING_DELETED_AFTER, &[V::from(after.0), V::from(limit)], read).await
+}
+
+/// Removes the row of a blob whose content was deleted.
+///
+/// # Errors
+/// The database's.
+pub async fn end_deletion(tx: &mut Tx, blob: BlobId) -> Result<(), Error> {
+    tx.run(&END_DELETION, &[V::from(blob.0)]).await?;
+    Ok(())
+}
+
+/// Makes a row for content that no row knows of, marked as being deleted. Returns `None` when there is a row after all.
+///
+/// # Errors
+/// The database's.
+pub async fn adopt_to_delete(
+    tx: &mut Tx,
+    digest: &str,
+    size: i64,
+    now: i64,
+) -> Result<Option<BlobId>, Error> {
+    Ok(tx
+        .one(&ADOPT_TO_DELETE, &[V::from(digest), V::from(size), V::from(now)], |row| row.get(0))
+        .await?
+        .map(BlobId))
+}
+
+/// Returns how many bytes the images of a project take; each content counts once.
+///
+/// # Errors
+/// The database's.
+pub async fn bytes_of_project(tx: &mut Tx, project: ProjectId) -> Result<i64, Error> {
+    sum(tx.one(&PROJECT_BYTES, &[V::from(project.0)], |row| row.get(0)).await?)
+}
+
+/// Returns how many bytes the images of all projects below a namespace take; each content counts once in each project.
+///
+/// # Errors
+/// The database's.
+pub async fn bytes_below(tx: &mut Tx, namespace: NamespaceId) -> Result<i64, Error> {
+    sum(tx.one(&NAMESPACE_BYTES, &[V::from(namespace.0)], |row| row.get(0)).await?)
+}
+
+/// Returns the sum, which is there even over no rows.
+fn sum(value: Option<i64>) -> Result<i64, Error> {
+    value.ok_or_else(|| Error::Corrupt("a sum returned nothing".to_owned()))
+}
+
+/// How much a project's images may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Quotas {
+    /// The project's own limit in bytes.
+    pub project: Option<i64>,
+    /// The top-level namespace it is in.
+    pub root: NamespaceId,
+    /// The limit in bytes for all projects below that one.
+    pub below_root: Option<i64>,
+}
+
+/// Returns the limits that a project is under.
+///
+/// # Errors
+/// The database's.
+pub async fn quotas(tx: &mut Tx, project: ProjectId) -> Result<Option<Quotas>, Error> {
+    let map = |row: &Row<'_>| {
+        Ok(Quotas { project: row.get(0)?, root: NamespaceId(row.get(1)?), below_root: row.get(2)? })
+    };
+    tx.one(&QUOTAS, &[V::from(project.0)], map).await
+}
