@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use portcullis_registry::RepositoryName;
 use portcullis_rules::access::{
     Act, Action, Caller, CallerKind, Denial, Facts, Known, ResourceFacts, Role, ScopeSet, decide, on,
 };
@@ -26,6 +27,7 @@ use portcullis_store::{access_tokens, namespaces, projects, users};
 use crate::Error;
 use crate::forge::Forge;
 use crate::metrics::TokenCheck;
+use crate::registry::Image;
 
 /// Where a request came from, for logs and the audit log.
 #[derive(Clone, Debug, Default)]
@@ -247,6 +249,38 @@ async fn check(
     Ok(Viewer::known(holder, origin))
 }
 
+/// Returns who holds a token that was presented earlier, or nobody's visitor without one: what is behind a bearer. It
+/// is looked up as if the token itself had been presented.
+///
+/// # Errors
+/// Why it is not accepted.
+pub async fn authenticate_holder(
+    forge: &Forge,
+    reading: &mut Reading,
+    token: Option<TokenId>,
+    origin: Origin,
+) -> Result<Viewer, Unauthenticated> {
+    let Some(token) = token else { return Ok(Viewer::anonymous(origin)) };
+    let internal = |error: db::Error| Unauthenticated::Internal(error.into());
+    let tx = reading.tx(forge).await.map_err(internal)?;
+    let holder = access_tokens::find_holder_by_id(tx, token).await.map_err(internal)?;
+    let checked = holder.ok_or(Unauthenticated::Unknown).and_then(|holder| {
+        still_valid(forge, &holder)?;
+        Ok(holder)
+    });
+    match checked {
+        Ok(holder) => {
+            forge.metrics().token_check(TokenCheck::Accepted);
+            forge.last_use().note(token, holder.last_used_at, forge.now());
+            Ok(Viewer::known(holder, origin))
+        }
+        Err(why) => {
+            forge.metrics().token_check(TokenCheck::Refused);
+            Err(why)
+        }
+    }
+}
+
 fn still_valid(forge: &Forge, holder: &Holder) -> Result<(), Unauthenticated> {
     match holder.lifetime.state(forge.now()) {
         State::Expired => return Err(Unauthenticated::Expired),
@@ -369,13 +403,7 @@ impl Place for on::Project {
     ) -> Result<Option<ProjectFacts>, db::Error> {
         let Some(reference) = reference else { return Ok(None) };
         let found = projects::find_facts(tx, reference, user.map(|identity| identity.user), now).await?;
-        Ok(found.map(|mut found| {
-            // A bot has one home. Should a membership elsewhere ever exist, it grants nothing.
-            if user.is_some_and(|identity| identity.bot && identity.project != Some(found.id)) {
-                (found.project_role, found.namespace_role, found.facts.role) = (None, None, None);
-            }
-            found
-        }))
+        Ok(found.map(|found| at_home(found, user)))
     }
 
     fn again(found: &ProjectFacts) -> Option<IdOrPath> {
@@ -389,6 +417,14 @@ impl Place for on::Project {
     fn role(found: &ProjectFacts) -> Option<Role> {
         found.facts.role
     }
+}
+
+/// A bot has one home. Should a membership elsewhere ever exist, it grants nothing.
+fn at_home(mut found: ProjectFacts, user: Option<&Identity>) -> ProjectFacts {
+    if user.is_some_and(|identity| identity.bot && identity.project != Some(found.id)) {
+        (found.project_role, found.namespace_role, found.facts.role) = (None, None, None);
+    }
+    found
 }
 
 /// A namespace together with the viewer's role on it.
@@ -524,18 +560,61 @@ pub async fn authorize_within<A: Act>(
 where
     A::On: Place,
 {
-    // What the rules refuse whatever the place is refused before anything is looked up.
-    let blind = decide(&viewer.caller, &Facts::Resource(None), A::ACTION);
-    if let Err(denial @ (Denial::SignInFirst | Denial::MissingScope(_))) = blind {
-        return Ok(Err(Refused { denial, action: A::ACTION, viewer }));
-    }
+    let viewer = match blindly::<A>(viewer) {
+        Ok(viewer) => viewer,
+        Err(refused) => return Ok(Err(refused)),
+    };
     let tx = reading.tx(forge).await?;
     let found = A::On::find(tx, &reference, viewer.identity.as_ref(), forge.now()).await?;
-    Ok(match (decide(&viewer.caller, &A::On::facts(found.as_ref()), A::ACTION), found) {
+    Ok(judge(viewer, found))
+}
+
+/// As [`authorize_within`], about the project that an image belongs to.
+///
+/// # Errors
+/// As [`authorize`].
+pub async fn authorize_image<A: Act<On = on::Project>>(
+    forge: &Forge,
+    reading: &mut Reading,
+    viewer: Viewer,
+    name: RepositoryName,
+) -> Result<Result<Image<A>, Refused>, Error> {
+    let viewer = match blindly::<A>(viewer) {
+        Ok(viewer) => viewer,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    let tx = reading.tx(forge).await?;
+    let user = viewer.identity.as_ref();
+    let now = forge.now();
+    let found = projects::find_facts_by_image(tx, name.as_str(), user.map(|user| user.user), now).await?;
+    let found = found.map(|found| at_home(found, user));
+    Ok(judge::<A>(viewer, found).map(|access| {
+        // The path is a prefix of the name, but for the case of letters, and both are ASCII.
+        let suffix = name.as_str().get(access.place.full_path.len()..).unwrap_or_default();
+        let suffix = suffix.trim_start_matches('/').to_owned();
+        Image { access, name, suffix }
+    }))
+}
+
+/// What the rules refuse whatever the place is refused before anything is looked up.
+fn blindly<A: Act>(viewer: Viewer) -> Result<Viewer, Refused> {
+    match decide(&viewer.caller, &Facts::Resource(None), A::ACTION) {
+        Err(denial @ (Denial::SignInFirst | Denial::MissingScope(_))) => {
+            Err(Refused { denial, action: A::ACTION, viewer })
+        }
+        _ => Ok(viewer),
+    }
+}
+
+fn judge<A: Act>(viewer: Viewer, found: Option<<A::On as Place>::Found>) -> Result<Authorized<A>, Refused>
+where
+    A::On: Place,
+{
+    match (decide(&viewer.caller, &A::On::facts(found.as_ref()), A::ACTION), found) {
         (Ok(()), Some(place)) => Ok(Authorized { viewer, place, act: PhantomData }),
         (Ok(()), None) => Err(Refused { denial: Denial::NotVisible, action: A::ACTION, viewer }),
         (Err(denial), _) => Err(Refused { denial, action: A::ACTION, viewer }),
-    })
+    }
 }
 
 impl<A: Act> Authorized<A>

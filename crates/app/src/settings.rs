@@ -44,6 +44,16 @@ pub enum SigningAlgorithm {
     Rs256,
 }
 
+impl SigningAlgorithm {
+    /// Returns the name that stands for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SigningAlgorithm::Es256 => "ES256",
+            SigningAlgorithm::Rs256 => "RS256",
+        }
+    }
+}
+
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -120,6 +130,10 @@ pub struct Settings {
     pub container_registry: bool,
     /// Where the blobs of images are, such as `s3://bucket/prefix`; without it, in a folder inside the data folder.
     pub blobs: Option<String>,
+    /// The variables that say how the bucket is reached, as the process has them: those that begin with `AWS_`. They hold
+    /// secrets and are never shown.
+    #[serde(skip)]
+    pub blob_variables: Vec<(String, String)>,
     /// How new bearers are signed; those of the other algorithm's keys go on being accepted until they expire.
     pub signing_algorithm: SigningAlgorithm,
     /// Who bearers say they are from (`iss`); a registry elsewhere that trusts them compares it.
@@ -184,6 +198,7 @@ impl Default for Settings {
             git_message_prefix: "Portcullis: ".to_owned(),
             container_registry: true,
             blobs: None,
+            blob_variables: Vec::new(),
             signing_algorithm: SigningAlgorithm::Es256,
             registry_issuer: "portcullis".to_owned(),
             registry_token_seconds: 300,

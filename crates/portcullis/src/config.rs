@@ -174,8 +174,13 @@ pub(crate) struct Configuration {
 impl Configuration {
     /// Gathers the settings for `serve` and `config show`.
     pub(crate) fn load(arguments: &ServeArguments) -> anyhow::Result<Self> {
-        let variables = std::env::vars_os();
-        gather(arguments, variables)
+        let mut configuration = gather(arguments, std::env::vars_os())?;
+        // How a bucket is reached is said by the variables that every client of such a service reads.
+        configuration.settings.blob_variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, _)| name.starts_with("AWS_"))
+            .collect();
+        Ok(configuration)
     }
 
     /// Gathers the settings for every other command.

@@ -51,6 +51,7 @@ statements! {
     BEING_DELETED_AFTER = "SELECT b.id, b.digest, b.size FROM blobs b WHERE b.id > $1 AND b.deleting_at IS NOT NULL \
         ORDER BY b.id LIMIT $2";
     END_DELETION = "DELETE FROM blobs WHERE id = $1 AND deleting_at IS NOT NULL";
+    IS_KNOWN = "SELECT 1 FROM blobs WHERE digest = $1";
     ADOPT_TO_DELETE = "INSERT INTO blobs (digest, size, touched_at, deleting_at, created_at) VALUES ($1, $2, $3, $3, $3) \
         ON CONFLICT (digest) DO NOTHING RETURNING id";
     PROJECT_BYTES = "SELECT CAST(COALESCE(SUM(b.size), 0) AS BIGINT) FROM blobs b WHERE b.id IN \
@@ -232,6 +233,14 @@ pub async fn being_deleted_after(tx: &mut Tx, after: BlobId, limit: i64) -> Resu
 pub async fn end_deletion(tx: &mut Tx, blob: BlobId) -> Result<(), Error> {
     tx.run(&END_DELETION, &[V::from(blob.0)]).await?;
     Ok(())
+}
+
+/// Returns whether there is a row for some content.
+///
+/// # Errors
+/// The database's.
+pub async fn is_known(tx: &mut Tx, digest: &str) -> Result<bool, Error> {
+    Ok(tx.one(&IS_KNOWN, &[V::from(digest)], |_| Ok(())).await?.is_some())
 }
 
 /// Makes a row for content that no row knows of, marked as being deleted. Returns `None` when there is a row after all.
