@@ -17,8 +17,9 @@ use portcullis_store::{jobs as job_table, migrate};
 use tokio::sync::Notify;
 
 use crate::access::Authorized;
+use crate::bearers::Bearers;
 use crate::clock::Clock;
-use crate::keys::{SigningKey, write_private};
+use crate::keys::{Keys, write_private};
 use crate::last_use::LastUse;
 use crate::metrics::Metrics;
 use crate::people::{self, NewPersonRequest};
@@ -57,7 +58,7 @@ pub struct Forge {
     git: git::Engine,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-    signing_key: SigningKey,
+    bearers: Bearers,
     metrics: Metrics,
     throttle: Throttle,
     last_use: LastUse,
@@ -90,7 +91,7 @@ impl Forge {
         let db = open_database(&data, settings.database_url.as_deref()).await?;
         migrate::migrate(&db, clock.now()).await?;
         let git = git::Engine::open(git_settings(&settings, &data, hook_program)).await?;
-        let signing_key = SigningKey::open(&data)?;
+        let keys = Keys::open(&data, settings.signing_algorithm, clock.now())?;
         let ghost = ghost_user(&db, clock.now()).await?;
         let mut forge = Forge {
             throttle: Throttle::new(settings.max_failed_authentications_per_minute),
@@ -98,8 +99,8 @@ impl Forge {
             db,
             git,
             clock,
+            bearers: Bearers::new(keys, Arc::clone(&random)),
             random,
-            signing_key,
             metrics: Metrics::default(),
             last_use: LastUse::default(),
             jobs_wake: Arc::new(Notify::new()),
@@ -167,9 +168,9 @@ impl Forge {
         self.clock.now()
     }
 
-    /// Returns the public half of the signing key.
-    pub fn public_key(&self) -> &[u8] {
-        self.signing_key.public()
+    /// Returns what makes and tells bearers of the container registry.
+    pub fn bearers(&self) -> &Bearers {
+        &self.bearers
     }
 
     /// Returns the counters.

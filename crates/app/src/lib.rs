@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod bearers;
 pub mod branches;
 pub mod clock;
 pub(crate) mod credentials;
