@@ -39,6 +39,9 @@ pub(crate) enum Command {
     /// Make tokens
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Look at the keys that the registry's bearers are signed with, and make new ones
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -114,6 +117,19 @@ pub(crate) struct TokenCreate {
     pub(crate) expires_at: Option<Date>,
     #[command(flatten)]
     pub(crate) place: Place,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Print every key, newest first: its name, algorithm, the time it was made, whether it signs, and its file
+    List(Place),
+    /// Make a new key, which signs from now on
+    ///
+    /// What the key before it signed stays good. That key is removed a day later. A running server takes up the new key
+    /// within half a minute.
+    Rotate(Place),
+    /// Print the certificates of all keys in PEM, for a registry elsewhere that is to trust them
+    Certificate(Place),
 }
 
 #[derive(Debug, Subcommand)]

@@ -13,6 +13,7 @@ mod config;
 mod data_folder;
 mod documents;
 mod forge;
+mod keys;
 mod logging;
 mod migrate;
 mod output;
@@ -20,7 +21,7 @@ mod serve;
 mod token;
 mod user;
 
-use arguments::{Arguments, Command, ConfigCommand, TokenCommand, UserCommand};
+use arguments::{Arguments, Command, ConfigCommand, KeysCommand, TokenCommand, UserCommand};
 use config::Configuration;
 
 #[global_allocator]
@@ -46,6 +47,9 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::User(UserCommand::Create(arguments)) => user::create(&arguments),
         Command::User(UserCommand::Seats(place)) => user::seats(&place),
         Command::Token(TokenCommand::Create(arguments)) => token::create(&arguments),
+        Command::Keys(KeysCommand::List(place)) => keys::list(&place),
+        Command::Keys(KeysCommand::Rotate(place)) => keys::rotate(&place),
+        Command::Keys(KeysCommand::Certificate(place)) => keys::print_certificates(&place),
         Command::Config(ConfigCommand::Show(arguments)) => {
             output::print(&Configuration::load(&arguments)?.show()?)
         }
