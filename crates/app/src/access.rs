@@ -560,13 +560,15 @@ pub async fn authorize_within<A: Act>(
 where
     A::On: Place,
 {
-    let viewer = match blindly::<A>(viewer) {
-        Ok(viewer) => viewer,
-        Err(refused) => return Ok(Err(refused)),
-    };
+    if let Some(denial) = blindly::<A>(&viewer) {
+        return Ok(Err(Refused { denial, action: A::ACTION, viewer }));
+    }
     let tx = reading.tx(forge).await?;
     let found = A::On::find(tx, &reference, viewer.identity.as_ref(), forge.now()).await?;
-    Ok(judge(viewer, found))
+    Ok(match decided::<A>(&viewer, found) {
+        Ok(place) => Ok(Authorized { viewer, place, act: PhantomData }),
+        Err(denial) => Err(Refused { denial, action: A::ACTION, viewer }),
+    })
 }
 
 /// As [`authorize_within`], about the project that an image belongs to.
@@ -579,42 +581,43 @@ pub async fn authorize_image<A: Act<On = on::Project>>(
     viewer: Viewer,
     name: RepositoryName,
 ) -> Result<Result<Image<A>, Refused>, Error> {
-    let viewer = match blindly::<A>(viewer) {
-        Ok(viewer) => viewer,
-        Err(refused) => return Ok(Err(refused)),
-    };
+    if let Some(denial) = blindly::<A>(&viewer) {
+        return Ok(Err(Refused { denial, action: A::ACTION, viewer }));
+    }
     let tx = reading.tx(forge).await?;
     let user = viewer.identity.as_ref();
     let now = forge.now();
     let found = projects::find_facts_by_image(tx, name.as_str(), user.map(|user| user.user), now).await?;
     let found = found.map(|found| at_home(found, user));
-    Ok(judge::<A>(viewer, found).map(|access| {
-        // The path is a prefix of the name, but for the case of letters, and both are ASCII.
-        let suffix = name.as_str().get(access.place.full_path.len()..).unwrap_or_default();
-        let suffix = suffix.trim_start_matches('/').to_owned();
-        Image { access, name, suffix }
-    }))
+    Ok(match decided::<A>(&viewer, found) {
+        Ok(place) => {
+            // The path is a prefix of the name, but for the case of letters, and both are ASCII.
+            let suffix = name.as_str().get(place.full_path.len()..).unwrap_or_default();
+            let suffix = suffix.trim_start_matches('/').to_owned();
+            Ok(Image { access: Authorized { viewer, place, act: PhantomData }, name, suffix })
+        }
+        Err(denial) => Err(Refused { denial, action: A::ACTION, viewer }),
+    })
 }
 
 /// What the rules refuse whatever the place is refused before anything is looked up.
-fn blindly<A: Act>(viewer: Viewer) -> Result<Viewer, Refused> {
+fn blindly<A: Act>(viewer: &Viewer) -> Option<Denial> {
     match decide(&viewer.caller, &Facts::Resource(None), A::ACTION) {
-        Err(denial @ (Denial::SignInFirst | Denial::MissingScope(_))) => {
-            Err(Refused { denial, action: A::ACTION, viewer })
-        }
-        _ => Ok(viewer),
+        Err(denial @ (Denial::SignInFirst | Denial::MissingScope(_))) => Some(denial),
+        _ => None,
     }
 }
 
-fn judge<A: Act>(viewer: Viewer, found: Option<<A::On as Place>::Found>) -> Result<Authorized<A>, Refused>
+/// Decides about a place that was looked for. That there is none takes the very branch of a hidden one.
+fn decided<A: Act>(
+    viewer: &Viewer,
+    found: Option<<A::On as Place>::Found>,
+) -> Result<<A::On as Place>::Found, Denial>
 where
     A::On: Place,
 {
-    match (decide(&viewer.caller, &A::On::facts(found.as_ref()), A::ACTION), found) {
-        (Ok(()), Some(place)) => Ok(Authorized { viewer, place, act: PhantomData }),
-        (Ok(()), None) => Err(Refused { denial: Denial::NotVisible, action: A::ACTION, viewer }),
-        (Err(denial), _) => Err(Refused { denial, action: A::ACTION, viewer }),
-    }
+    decide(&viewer.caller, &A::On::facts(found.as_ref()), A::ACTION)?;
+    found.ok_or(Denial::NotVisible)
 }
 
 impl<A: Act> Authorized<A>

@@ -134,7 +134,8 @@ mod tests {
             trusted_proxies: trusted.iter().map(|net| net.parse().unwrap()).collect(),
             ..Settings::default()
         };
-        let peer = Peer { address: peer.parse().unwrap(), encrypted: false };
+        let local = "127.0.0.1:8080".parse().unwrap();
+        let peer = Peer { address: peer.parse().unwrap(), local, encrypted: false };
         Client::of(&headers, Some(peer), &settings, Arc::from("r"))
     }
 

@@ -61,7 +61,7 @@ impl Presented {
     /// Returns what a request to `door` presents.
     pub fn find(parts: &Parts, door: Door, query_allowed: bool) -> Presented {
         match door {
-            Door::Git => basic_or_bearer(&parts.headers),
+            Door::Git | Door::Registry => basic_or_bearer(&parts.headers),
             Door::Api | Door::Operations => api(parts, query_allowed),
         }
     }
@@ -91,7 +91,14 @@ fn api(parts: &Parts, query_allowed: bool) -> Presented {
     }
 }
 
-/// Git: the password of Basic (RFC 7617) with any non-empty user name, or a bearer.
+/// Returns the bearer of a request, if it has one; any other credential counts as none, because clients are to be sent to
+/// the token endpoint with it.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, value) = authorization(headers)?;
+    (scheme.eq_ignore_ascii_case("bearer") && !value.is_empty()).then_some(value)
+}
+
+/// Git, and the token endpoint of the registry: the password of Basic (RFC 7617) with any non-empty user name, or a bearer.
 fn basic_or_bearer(headers: &HeaderMap) -> Presented {
     let Some(value) = headers.get(AUTHORIZATION) else { return Presented::Nothing };
     if value.len() > MAX_HEADER_BYTES {

@@ -7,6 +7,8 @@ pub enum Door {
     Api,
     /// Git over HTTP.
     Git,
+    /// The container registry and its token endpoint.
+    Registry,
     /// Health, readiness and metrics, below `/-/`.
     Operations,
 }
@@ -18,6 +20,8 @@ impl Door {
             Some(Door::Api)
         } else if path.starts_with(crate::paths::GIT_PREFIX) {
             Some(Door::Git)
+        } else if crate::registry::paths::is_of_registry(path) {
+            Some(Door::Registry)
         } else if path.starts_with("/-/") {
             Some(Door::Operations)
         } else {
@@ -30,6 +34,7 @@ impl Door {
         match self {
             Door::Api => "api",
             Door::Git => "git",
+            Door::Registry => "registry",
             Door::Operations => "operations",
         }
     }

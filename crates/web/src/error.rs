@@ -1,11 +1,15 @@
 //! Refusals and errors, in the dialect of each door. Nothing else in the crate chooses a status code for them.
 
 use axum::Json;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_TYPE, RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use portcullis_app::Error;
 use portcullis_app::access::{Refused, Unauthenticated};
+use portcullis_app::registry::ImageError;
+use portcullis_app::registry::protocol::{
+    Challenge, ErrorCode, ErrorEntry, RouteRefusal, error_body, upload_range,
+};
 use portcullis_rules::access::{Action, Denial, Feature, On};
 use serde_json::{Value, json};
 
@@ -126,6 +130,10 @@ impl ApiError {
             (_, Denial::FeatureOff(Feature::Issues)) => {
                 ApiError::message(StatusCode::FORBIDDEN, "Forbidden - Issues are disabled in this project")
             }
+            (_, Denial::FeatureOff(Feature::ContainerRegistry)) => ApiError::message(
+                StatusCode::FORBIDDEN,
+                "Forbidden - The container registry is disabled in this project",
+            ),
             (_, Denial::InsidersOnly) => {
                 ApiError::message(StatusCode::FORBIDDEN, "Forbidden - External users may not do this")
             }
@@ -325,14 +333,9 @@ impl IntoResponse for GitError {
         let kind = HeaderValue::from_static("text/plain; charset=utf-8");
         let mut response = (self.status, [(CONTENT_TYPE, kind)], self.text).into_response();
         let headers = response.headers_mut();
-        if let Some(realm) = self.realm {
-            let realm: String = realm
-                .chars()
-                .filter(|character| !matches!(character, '"' | '\\') && !character.is_control())
-                .collect();
-            if let Ok(value) = HeaderValue::from_str(&format!("Basic realm=\"{realm}\"")) {
-                headers.insert(WWW_AUTHENTICATE, value);
-            }
+        let challenge = self.realm.map(|realm| format!("Basic realm=\"{}\"", header_text(&realm)));
+        if let Some(value) = challenge.and_then(|text| HeaderValue::from_str(&text).ok()) {
+            headers.insert(WWW_AUTHENTICATE, value);
         }
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
@@ -344,6 +347,165 @@ impl IntoResponse for GitError {
     }
 }
 
+/// An answer of the registry that is no success: a list of errors in JSON, as its protocol has it.
+#[derive(Debug)]
+pub struct RegistryError {
+    status: StatusCode,
+    /// `None` where the protocol has no code for it: then the body is plain text.
+    entries: Option<Vec<ErrorEntry>>,
+    challenge: Option<String>,
+    retry_after: Option<u64>,
+    upload_range: Option<String>,
+    internal: Option<String>,
+}
+
+impl RegistryError {
+    fn entries(entries: Vec<ErrorEntry>) -> RegistryError {
+        let status = entries.first().and_then(|first| StatusCode::from_u16(first.code.status()).ok());
+        RegistryError {
+            status: status.unwrap_or(StatusCode::BAD_REQUEST),
+            entries: Some(entries),
+            challenge: None,
+            retry_after: None,
+            upload_range: None,
+            internal: None,
+        }
+    }
+
+    /// Returns the answer with one code, in the words that are usual for it.
+    pub fn code(code: ErrorCode) -> RegistryError {
+        RegistryError::entries(vec![code.into()])
+    }
+
+    /// Returns the answer with one code, in words of its own.
+    pub fn said(code: ErrorCode, message: impl Into<String>) -> RegistryError {
+        RegistryError::entries(vec![ErrorEntry::new(code, message.into())])
+    }
+
+    /// Returns the same answer with another status.
+    pub fn with_status(self, status: StatusCode) -> RegistryError {
+        RegistryError { status, ..self }
+    }
+
+    /// Returns the answer to a path that stands for nothing.
+    pub fn no_such_route(refusal: RouteRefusal) -> RegistryError {
+        RegistryError::said(refusal.code(), refusal.to_string())
+    }
+
+    /// Returns the answer that says where to get a bearer, and for what.
+    pub fn challenge(challenge: &Challenge<'_>) -> RegistryError {
+        let entry = ErrorEntry::from(ErrorCode::Unauthorized).with_detail(challenge.detail());
+        RegistryError { challenge: Some(challenge.header_value()), ..RegistryError::entries(vec![entry]) }
+    }
+
+    /// Returns the answer of the token endpoint to a credential that permits nothing here.
+    pub fn forbidden() -> RegistryError {
+        RegistryError::code(ErrorCode::Denied)
+    }
+
+    /// Returns the answer of the token endpoint to a credential that was not accepted.
+    pub fn unauthenticated(why: Unauthenticated, realm: &str) -> RegistryError {
+        match why {
+            Unauthenticated::Throttled(seconds) => RegistryError {
+                retry_after: Some(seconds),
+                ..RegistryError::said(ErrorCode::TooManyRequests, "too many failed log-ins; retry later")
+            },
+            Unauthenticated::Internal(error) => ImageError::Forge(error).into(),
+            _ => RegistryError {
+                challenge: Some(format!("Basic realm=\"{}\"", header_text(realm))),
+                ..RegistryError::said(ErrorCode::Unauthorized, GIT_ACCESS_DENIED.replace('\n', " ").trim())
+            },
+        }
+    }
+
+    fn unavailable(retry_after: u64, why: Option<String>) -> RegistryError {
+        RegistryError {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            entries: None,
+            retry_after: Some(retry_after),
+            internal: why,
+            ..RegistryError::entries(Vec::new())
+        }
+    }
+}
+
+impl From<ImageError> for RegistryError {
+    fn from(error: ImageError) -> RegistryError {
+        match error {
+            ImageError::Protocol(entries) => RegistryError::entries(entries),
+            ImageError::Piece { refusal, size } => RegistryError {
+                upload_range: Some(upload_range(size)),
+                ..RegistryError::said(refusal.code(), refusal.to_string())
+                    .with_status(StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST))
+            },
+            ImageError::TooLarge { what, limit } => {
+                let text = format!("{what} is larger than {limit} bytes");
+                RegistryError::said(ErrorCode::SizeInvalid, text).with_status(StatusCode::PAYLOAD_TOO_LARGE)
+            }
+            ImageError::TooManyTags(limit) => {
+                let text = format!("one request may name {limit} tags at most");
+                RegistryError::said(ErrorCode::Unsupported, text).with_status(StatusCode::URI_TOO_LONG)
+            }
+            ImageError::SwitchedOff => RegistryError::code(ErrorCode::Unavailable),
+            ImageError::Unavailable { retry_after, why } => {
+                RegistryError::unavailable(retry_after, Some(why))
+            }
+            ImageError::Forge(Error::Refused(Denial::Archived)) => {
+                RegistryError::said(ErrorCode::Denied, "the project is archived")
+            }
+            ImageError::Forge(Error::Refused(_) | Error::NotFound(_)) => {
+                RegistryError::code(ErrorCode::NameUnknown)
+            }
+            ImageError::Forge(Error::Unauthorized) => RegistryError::code(ErrorCode::Unauthorized),
+            ImageError::Forge(Error::Overloaded(seconds)) => RegistryError::unavailable(seconds, None),
+            ImageError::Forge(Error::BadRequest(text)) => {
+                RegistryError::said(ErrorCode::Unsupported, text).with_status(StatusCode::BAD_REQUEST)
+            }
+            ImageError::Forge(error) => RegistryError {
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                entries: None,
+                internal: Some(chain(&error)),
+                ..RegistryError::entries(Vec::new())
+            },
+        }
+    }
+}
+
+impl IntoResponse for RegistryError {
+    fn into_response(self) -> Response {
+        let mut response = match self.entries {
+            Some(entries) => {
+                let kind = HeaderValue::from_static("application/json");
+                (self.status, [(CONTENT_TYPE, kind)], error_body(&entries)).into_response()
+            }
+            None if self.status == StatusCode::SERVICE_UNAVAILABLE => {
+                (self.status, "The registry is not available for now. Please try again later.\n")
+                    .into_response()
+            }
+            None => (self.status, "Something went wrong on the server.\n").into_response(),
+        };
+        let headers = response.headers_mut();
+        if let Some(value) = self.challenge.and_then(|text| HeaderValue::from_str(&text).ok()) {
+            headers.insert(WWW_AUTHENTICATE, value);
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(value) = self.upload_range.and_then(|text| HeaderValue::from_str(&text).ok()) {
+            headers.insert(RANGE, value);
+        }
+        if let Some(problem) = self.internal {
+            response.extensions_mut().insert(InternalFailure(problem));
+        }
+        response
+    }
+}
+
+/// Returns a text as it may stand between quotes in a header.
+fn header_text(text: &str) -> String {
+    text.chars().filter(|character| !matches!(character, '"' | '\\') && !character.is_control()).collect()
+}
+
 /// What a guard answers when it does not let a request in.
 #[derive(Debug)]
 pub enum Refusal {
@@ -351,6 +513,8 @@ pub enum Refusal {
     Api(ApiError),
     /// In Git's dialect.
     Git(GitError),
+    /// In the registry's dialect.
+    Registry(RegistryError),
 }
 
 impl Refusal {
@@ -358,6 +522,7 @@ impl Refusal {
     pub fn refused(door: Door, refused: &Refused, realm: &str) -> Refusal {
         match door {
             Door::Git => Refusal::Git(GitError::refused(refused, realm)),
+            Door::Registry => Refusal::Registry(RegistryError::forbidden()),
             Door::Api | Door::Operations => Refusal::Api(ApiError::refused(refused)),
         }
     }
@@ -366,6 +531,7 @@ impl Refusal {
     pub fn unauthenticated(door: Door, why: Unauthenticated, realm: &str) -> Refusal {
         match door {
             Door::Git => Refusal::Git(GitError::unauthenticated(why, realm)),
+            Door::Registry => Refusal::Registry(RegistryError::unauthenticated(why, realm)),
             Door::Api | Door::Operations => Refusal::Api(ApiError::unauthenticated(why)),
         }
     }
@@ -374,6 +540,7 @@ impl Refusal {
     pub fn error(door: Door, error: Error) -> Refusal {
         match door {
             Door::Git => Refusal::Git(error.into()),
+            Door::Registry => Refusal::Registry(ImageError::Forge(error).into()),
             Door::Api | Door::Operations => Refusal::Api(error.into()),
         }
     }
@@ -384,6 +551,7 @@ impl IntoResponse for Refusal {
         match self {
             Refusal::Api(error) => error.into_response(),
             Refusal::Git(error) => error.into_response(),
+            Refusal::Registry(error) => error.into_response(),
         }
     }
 }

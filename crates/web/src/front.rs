@@ -15,16 +15,21 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
 use portcullis_app::metrics::RequestLabels;
+use portcullis_app::registry::ImageError;
 use tower::Service;
 
 use crate::AppState;
 use crate::client::Client;
 use crate::credential;
 use crate::door::Door;
-use crate::error::{ApiError, InternalFailure};
+use crate::error::{ApiError, InternalFailure, RegistryError};
 use crate::paths;
+use crate::registry;
 use crate::server::Peer;
 use crate::unread::DrainedOnDrop;
+
+/// Old clients look for this to tell a registry from anything else.
+const REGISTRY_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -71,7 +76,16 @@ impl Front {
             Client::of(request.headers(), peer, self.state.forge.settings(), Arc::clone(&request_id));
         let address = client.address;
         request.extensions_mut().insert(client);
-        if let Some(folded) = paths::fold(request.uri()) {
+        let mut refused = None;
+        if registry::paths::is_of_protocol(request.uri().path()) {
+            match registry::paths::fold(request.uri()) {
+                Ok((folded, endpoint)) => {
+                    *request.uri_mut() = folded;
+                    request.extensions_mut().insert(endpoint);
+                }
+                Err(refusal) => refused = Some(RegistryError::no_such_route(refusal)),
+            }
+        } else if let Some(folded) = paths::fold(request.uri()) {
             *request.uri_mut() = folded;
         }
         if !request.headers().contains_key(EXPECT) {
@@ -85,7 +99,16 @@ impl Front {
             request = credential::note_form_token(request, self.state.forge.settings().max_body_bytes).await;
         }
 
-        let answered = std::panic::AssertUnwindSafe(self.inner.call(request)).catch_unwind().await;
+        if door == Some(Door::Registry) && !self.state.forge.settings().container_registry {
+            refused = Some(ImageError::SwitchedOff.into());
+        }
+        let answering = async {
+            match refused {
+                Some(refused) => Ok(refused.into_response()),
+                None => self.inner.call(request).await,
+            }
+        };
+        let answered = std::panic::AssertUnwindSafe(answering).catch_unwind().await;
         let mut response = match answered {
             Ok(Ok(response)) => response,
             Ok(Err(never)) => match never {},
@@ -119,6 +142,9 @@ impl Front {
         let headers = response.headers_mut();
         if let Ok(value) = HeaderValue::from_str(&request_id) {
             headers.insert(REQUEST_ID, value);
+        }
+        if door == Some(Door::Registry) {
+            headers.insert(REGISTRY_VERSION, HeaderValue::from_static("registry/2.0"));
         }
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         // Answers depend on who asks; no cache in between may keep them.

@@ -17,6 +17,7 @@ pub mod operations;
 pub mod pagination;
 pub mod params;
 pub mod paths;
+pub mod registry;
 pub mod routes;
 pub mod server;
 pub mod tls;

@@ -83,7 +83,7 @@ impl PageLinks {
 }
 
 /// Percent-encodes everything but what is unreserved (RFC 3986, section 2.3).
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     const KEPT: percent_encoding::AsciiSet =
         percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
     percent_encoding::utf8_percent_encode(text, &KEPT).to_string()

@@ -6,12 +6,13 @@ use axum::handler::Handler;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
+use portcullis_app::registry::protocol::ErrorCode;
 
 use crate::AppState;
 use crate::door::Door;
-use crate::error::{ApiError, GitError};
+use crate::error::{ApiError, GitError, RegistryError};
 use crate::guard::{Access, Guard};
-use crate::{api, git, operations};
+use crate::{api, git, operations, registry};
 
 /// One route.
 pub struct Route {
@@ -182,6 +183,26 @@ pub fn table() -> Vec<Route> {
             GET "/-/git/{id}/objects/{*object}" "the dumb protocol: not served" => git::dumb;
             GET "/-/git-redirect/{id}/info/refs" "to the address with .git" => git::redirect;
         }
+        Registry {
+            GET "/v2" "to the address with a slash" => registry::to_version;
+            GET "/v2/" "whether there is a registry" => registry::version;
+            GET "/v2/_catalog" "the images of the instance" => registry::lists::catalog;
+            GET "/-/registry/{id}/blobs/{digest}" "pull a blob" => registry::blobs::get;
+            DELETE "/-/registry/{id}/blobs/{digest}" "take a blob away" => registry::blobs::delete;
+            POST "/-/registry/{id}/uploads" "begin an upload, push a whole blob, or mount one" => registry::uploads::open;
+            GET "/-/registry/{id}/uploads/{session}" "what an upload has" => registry::uploads::status;
+            PATCH "/-/registry/{id}/uploads/{session}" "a piece of an upload" => registry::uploads::append;
+            PUT "/-/registry/{id}/uploads/{session}" "complete an upload" => registry::uploads::finish;
+            DELETE "/-/registry/{id}/uploads/{session}" "cancel an upload" => registry::uploads::cancel;
+            GET "/-/registry/{id}/manifests/{reference}" "pull a manifest" => registry::manifests::get;
+            PUT "/-/registry/{id}/manifests/{reference}" "push a manifest" => registry::manifests::put_one;
+            DELETE "/-/registry/{id}/manifests/{reference}" "delete a tag or a manifest" => registry::manifests::delete;
+            GET "/-/registry/{id}/tags" "the tags of an image" => registry::lists::tags;
+            GET "/-/registry/{id}/referrers/{digest}" "what is about a manifest" => registry::lists::referrers;
+            GET "/jwt/auth" "a bearer for the registry" => registry::token::auth;
+            POST "/jwt/auth" "the form of OAuth 2: not served" => registry::token::form;
+            GET "/jwt/jwks" "the keys that bearers are checked with" => registry::token::keys;
+        }
         Operations {
             GET "/-/health" "whether the process lives" => operations::health;
             GET "/-/readiness" "whether the database answers" => operations::readiness;
@@ -202,6 +223,7 @@ pub fn build(table: Vec<Route>, state: AppState) -> Router {
 async fn no_such_route(OriginalUri(uri): OriginalUri) -> Response {
     match Door::of(uri.path()) {
         Some(Door::Api) => ApiError::no_such_route().into_response(),
+        Some(Door::Registry) => RegistryError::code(ErrorCode::NameUnknown).into_response(),
         _ => GitError::new(StatusCode::NOT_FOUND, "Not found.\n").into_response(),
     }
 }
@@ -211,6 +233,7 @@ async fn no_such_method(OriginalUri(uri): OriginalUri) -> Response {
         Some(Door::Api) => {
             ApiError::message(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed").into_response()
         }
+        Some(Door::Registry) => RegistryError::code(ErrorCode::Unsupported).into_response(),
         _ => GitError::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed.\n").into_response(),
     }
 }

@@ -62,6 +62,8 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 pub struct Peer {
     /// The address the connection comes from, which may be a proxy's.
     pub address: SocketAddr,
+    /// Our own address, as the client reached it. It may be where a proxy reaches us.
+    pub local: SocketAddr,
     /// Whether the connection is encrypted by the forge itself.
     pub encrypted: bool,
 }
@@ -114,12 +116,15 @@ pub async fn serve(
             Some(_) = connections.join_next() => continue,
             accepted = accept(&listener, &slots) => accepted?,
         };
+        // A client that is gone already has no answer to wait for.
+        let Ok(local) = stream.local_addr() else { continue };
         let connection = Connection {
             builder: Arc::clone(&builder),
             router: service.clone(),
             peer: Peer {
                 // An IPv4 client of an IPv6 socket must still match the IPv4 networks of the settings.
                 address: SocketAddr::new(address.ip().to_canonical(), address.port()),
+                local: SocketAddr::new(local.ip().to_canonical(), local.port()),
                 encrypted: tls.is_some(),
             },
             header_timeout: options.header_timeout,
