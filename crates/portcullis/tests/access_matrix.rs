@@ -91,6 +91,11 @@ fn refusal(door: Door, action: Action, denial: Denial, caller: &Caller) -> Answe
         (Door::Git, A::PushCode, _) => answer(403, "You are not allowed to push code to this project.\n"),
         (Door::Git, _, _) => answer(403, "You are not allowed to download code from this project.\n"),
 
+        // The token endpoint turns away who could have nothing at all; to all others it gives a bearer that says less than
+        // was asked for, and the registry sends them back with it.
+        (Door::Registry, _, _) if !has_registry_scope(caller) => answer(403, "…\"DENIED\""),
+        (Door::Registry, _, _) => answer(401, "…\"UNAUTHORIZED\""),
+
         (_, _, Denial::SignInFirst) => answer(401, r#"{"message":"401 Unauthorized"}"#),
         (_, _, Denial::MissingScope(scopes)) => Answer(
             403,
@@ -130,6 +135,12 @@ fn refusal(door: Door, action: Action, denial: Denial, caller: &Caller) -> Answe
     }
 }
 
+/// Whether a credential has any scope that the registry knows.
+fn has_registry_scope(caller: &Caller) -> bool {
+    let scopes = ScopeSet::API | ScopeSet::READ_API | ScopeSet::READ_REGISTRY | ScopeSet::WRITE_REGISTRY;
+    matches!(caller, Caller::Known(known) if known.scopes.intersects(scopes))
+}
+
 const DENIED: &str = "HTTP Basic: Access denied. If a password was given, it was wrong or may not be used here.\n\
     If a token was given, it was incorrect, expired or lacks the scope for this.\n";
 
@@ -140,6 +151,7 @@ const NO_SUCH_REPOSITORY: &str =
 fn refusal_of_credential(door: Door, life: Life) -> Answer {
     match (door, life) {
         (Door::Git, _) => answer(401, DENIED),
+        (Door::Registry, _) => answer(401, "…HTTP Basic: Access denied."),
         (_, Life::Expired) => answer(401, r#"…"error_description":"Token is expired."#),
         (_, Life::Revoked) => answer(401, r#"…"error_description":"Token was revoked."#),
         (_, Life::Blocked) => answer(403, r#"{"message":"403 Forbidden - Your account has been blocked."}"#),
@@ -153,6 +165,19 @@ fn let_in(route: &Route, asker: &Asker) -> Answer {
         ("POST", path) if path.starts_with("/-/git/") => answer(415, "…Expected the content type"),
         ("GET", "/-/git/{id}/HEAD" | "/-/git/{id}/objects/{*object}") => answer(404, NO_SUCH_REPOSITORY),
         ("GET", "/-/git-redirect/{id}/info/refs") => answer(301, ""),
+        // Nothing was ever pushed to the image, and what would push is no manifest, no digest and no piece of an upload.
+        ("GET", "/-/registry/{id}/referrers/{digest}") => answer(200, "…\"manifests\":[]"),
+        ("GET", "/-/registry/{id}/blobs/{digest}") => answer(404, "…\"BLOB_UNKNOWN\""),
+        ("GET", "/-/registry/{id}/uploads/{session}") => answer(404, "…\"BLOB_UPLOAD_UNKNOWN\""),
+        ("DELETE", "/-/registry/{id}/uploads/{session}") => answer(404, "…\"BLOB_UPLOAD_UNKNOWN\""),
+        ("PATCH", "/-/registry/{id}/uploads/{session}") => answer(400, "…\"BLOB_UPLOAD_INVALID\""),
+        ("POST" | "PUT", path) if path.starts_with("/-/registry/{id}/uploads") => {
+            answer(400, "…\"DIGEST_INVALID\"")
+        }
+        ("PUT", "/-/registry/{id}/manifests/{reference}") => answer(400, "…\"MANIFEST_INVALID\""),
+        (_, path) if path.starts_with("/-/registry/") => answer(404, "…\"NAME_UNKNOWN\""),
+        ("GET", "/v2") => answer(301, ""),
+        ("POST", "/jwt/auth") => answer(404, "…ask with GET"),
         // Only a token of the project is found in the project.
         ("GET", "/api/v4/projects/{id}/access_tokens/self") if !asker.at_home => {
             answer(404, r#"{"message":"404 project Access Token Not Found"}"#)
@@ -178,6 +203,14 @@ fn resource(visibility: Visibility, role: Option<Role>) -> ResourceFacts {
 
 /// What must come back.
 fn expected(route: &Route, action: Option<Action>, place: &Place, asker: &Asker) -> Answer {
+    // Both are open to whoever has a bearer or can be given one.
+    if matches!((route.method.as_str(), route.path), ("GET", "/v2/" | "/jwt/auth")) {
+        return match asker.life {
+            Life::Alive if has_registry_scope(&asker.caller) => answer(200, "…"),
+            Life::Alive => answer(403, "…\"DENIED\""),
+            life => refusal_of_credential(route.door, life),
+        };
+    }
     let Some(action) = action else { return let_in(route, asker) };
     if asker.life != Life::Alive {
         return refusal_of_credential(route.door, asker.life);
@@ -220,6 +253,21 @@ fn address(
     }
     if let Some(rest) = route.path.strip_prefix("/-/git-redirect/{id}") {
         return format!("/{}{rest}?service=git-upload-pack", place.path);
+    }
+    if let Some(rest) = route.path.strip_prefix("/-/registry/{id}") {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        let rest = rest
+            .replace("/uploads", "/blobs/uploads/")
+            .replace("//", "/")
+            .replace("{digest}", &digest)
+            .replace("{reference}", "none")
+            .replace("{session}", "f81d4fae-7dec-41d0-a765-00a0c91e6bf6")
+            .replace("/tags", "/tags/list");
+        let question = if rest.ends_with("/uploads/") { "?digest=none" } else { "" };
+        return format!("/v2/{}{rest}{question}", place.path);
+    }
+    if route.path == "/jwt/auth" {
+        return "/jwt/auth?service=container_registry".to_owned();
     }
     let parts = route.path.split('/').map(|part| match part {
         "{id}" => place.id.clone(),
@@ -447,8 +495,11 @@ fn project_place(
     askers.extend(bots(forge, project));
     let token = project.token(&["api"], 10).token_id;
     if features != FeatureAccess::Enabled {
-        let body =
-            json!({ "issues_access_level": features.name(), "repository_access_level": features.name() });
+        let body = json!({
+            "issues_access_level": features.name(),
+            "repository_access_level": features.name(),
+            "container_registry_access_level": features.name(),
+        });
         forge.root().put(&project.path(""), body).expect(200);
     }
     if archived {
@@ -571,14 +622,57 @@ impl World {
     }
 }
 
+/// Gets a bearer for one action at the token endpoint, or the answer of who is turned away there.
+fn bearer_for(
+    client: &portcullis_testkit::Caller,
+    action: Option<Action>,
+    place: &Place,
+    asker: &Asker,
+) -> Result<String, (u16, String)> {
+    let word = match action {
+        Some(Action::PullImage) => "pull",
+        Some(Action::PushImage) => "push",
+        Some(Action::DeleteImage) => "delete",
+        _ => "*",
+    };
+    let scope = match action {
+        None => String::new(),
+        Some(Action::ReadCatalog) => "&scope=registry:catalog:*".to_owned(),
+        Some(_) => format!("&scope=repository:{}:{word}", place.path),
+    };
+    let authorization = basic("any", asker.secret.as_deref().unwrap_or_default());
+    let headers = [("authorization", authorization.as_str())];
+    let headers = if asker.secret.is_some() { &headers[..] } else { &[] };
+    let came = client.send("GET", &format!("/jwt/auth?service=container_registry{scope}"), headers, b"");
+    if came.status == 200 {
+        Ok(format!("Bearer {}", came.json()["token"].as_str().unwrap()))
+    } else {
+        Err((came.status, came.text))
+    }
+}
+
 /// Sends one request and returns what came back.
-fn ask(client: &portcullis_testkit::Caller, route: &Route, address: &str, asker: &Asker) -> (u16, String) {
+fn ask(
+    client: &portcullis_testkit::Caller,
+    route: &Route,
+    action: Option<Action>,
+    place: &Place,
+    address: &str,
+    asker: &Asker,
+) -> (u16, String) {
     let secret = asker.secret.as_deref().unwrap_or_default();
     let authorization = basic("git", secret);
+    let by_bearer = route.door == Door::Registry && (action.is_some() || route.path == "/v2/");
+    let bearer = match by_bearer.then(|| bearer_for(client, action, place, asker)) {
+        Some(Err(turned_away)) => return turned_away,
+        Some(Ok(bearer)) => bearer,
+        None => String::new(),
+    };
     let mut headers = Vec::new();
     match (asker.secret.is_some(), route.door) {
+        _ if by_bearer => headers.push(("authorization", bearer.as_str())),
         (false, _) => {}
-        (true, Door::Git) => headers.push(("authorization", authorization.as_str())),
+        (true, Door::Git | Door::Registry) => headers.push(("authorization", authorization.as_str())),
         (true, _) => headers.push(("private-token", secret)),
     }
     let body: &[u8] = if route.method == "GET" { b"" } else { b"{ this is no JSON" };
@@ -589,7 +683,7 @@ fn ask(client: &portcullis_testkit::Caller, route: &Route, address: &str, asker:
     let challenged = came.header("www-authenticate").is_some_and(|challenge| challenge.starts_with("Basic "));
     assert_eq!(
         challenged,
-        route.door == Door::Git && came.status == 401,
+        came.status == 401 && (route.door == Door::Git || route.path == "/jwt/auth"),
         "{route:?}: who asks for Basic credentials?"
     );
     (came.status, came.text)
@@ -623,7 +717,7 @@ fn every_route_answers_every_caller_as_the_rules_decide() {
                 {
                     let address = address(route, *action, place, asker, world.guest, world.group);
                     let expected = expected(route, *action, place, asker);
-                    let (status, body) = ask(&client, route, &address, asker);
+                    let (status, body) = ask(&client, route, *action, place, &address, asker);
                     if !expected.fits(status, &body) {
                         let body: String = body.chars().take(300).collect();
                         wrong.lock().unwrap().push(format!(

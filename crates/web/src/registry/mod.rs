@@ -15,8 +15,8 @@ use std::io;
 use axum::body::Body;
 use axum::http::header::{HeaderName, LOCATION};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt as _};
 use serde_json::json;
@@ -36,8 +36,8 @@ pub async fn version(_: guard::AnyBearer) -> Response {
 }
 
 /// Sends a client that left out the slash to where the registry is.
-pub async fn to_version(_: AddressOnly) -> Redirect {
-    Redirect::permanent("/v2/")
+pub async fn to_version(_: AddressOnly) -> Response {
+    (StatusCode::MOVED_PERMANENTLY, [(LOCATION, HeaderValue::from_static("/v2/"))]).into_response()
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
