@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_git as git;
+use portcullis_registry::{BlobStore, S3Settings, Uploads};
 use portcullis_rules::access::act;
 use portcullis_rules::id::UserId;
 use portcullis_rules::secret::TokenSecret;
@@ -43,6 +44,9 @@ pub enum OpenError {
     /// The database cannot be used.
     #[error("{0}")]
     Database(#[from] db::Error),
+    /// The place for blobs cannot be used.
+    #[error("{0}")]
+    Blobs(#[from] portcullis_registry::Error),
     /// Git cannot be used.
     #[error("{0}")]
     Git(#[from] git::Error),
@@ -56,6 +60,8 @@ pub struct Forge {
     settings: Settings,
     db: Db,
     git: git::Engine,
+    blobs: BlobStore,
+    uploads: Uploads,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     bearers: Bearers,
@@ -92,12 +98,15 @@ impl Forge {
         migrate::migrate(&db, clock.now()).await?;
         let git = git::Engine::open(git_settings(&settings, &data, hook_program)).await?;
         let keys = Keys::open(&data, settings.signing_algorithm, clock.now())?;
+        let blobs = open_blobs(&settings, &data)?;
         let ghost = ghost_user(&db, clock.now()).await?;
         let mut forge = Forge {
             throttle: Throttle::new(settings.max_failed_authentications_per_minute),
             settings,
             db,
             git,
+            uploads: Uploads::new(&blobs),
+            blobs,
             clock,
             bearers: Bearers::new(keys, Arc::clone(&random)),
             random,
@@ -217,6 +226,14 @@ impl Forge {
         &self.git
     }
 
+    pub(crate) fn blobs(&self) -> &BlobStore {
+        &self.blobs
+    }
+
+    pub(crate) fn uploads(&self) -> &Uploads {
+        &self.uploads
+    }
+
     pub(crate) fn random(&self) -> &dyn Random {
         &*self.random
     }
@@ -299,6 +316,21 @@ async fn open_database(data: &Path, database_url: Option<&str>) -> Result<Db, Op
             .map_err(|error| unusable(error.to_string()))?;
     }
     Ok(db)
+}
+
+/// The folder of the blobs inside the data folder.
+const BLOB_FOLDER: &str = "blobs";
+
+fn open_blobs(settings: &Settings, data: &Path) -> Result<BlobStore, portcullis_registry::Error> {
+    let Some(bucket) = settings.blobs.as_deref().and_then(|place| place.strip_prefix("s3://")) else {
+        return BlobStore::local(&data.join(BLOB_FOLDER));
+    };
+    let (bucket, prefix) = bucket.split_once('/').unwrap_or((bucket, ""));
+    BlobStore::s3(&S3Settings {
+        bucket: bucket.to_owned(),
+        prefix: prefix.trim_end_matches('/').to_owned(),
+        variables: settings.blob_variables.clone(),
+    })
 }
 
 fn git_settings(settings: &Settings, data: &Path, hook_program: PathBuf) -> git::Settings {

@@ -28,6 +28,7 @@ pub mod people;
 pub mod personal_tokens;
 pub mod projects;
 pub mod random;
+pub mod registry;
 pub mod repositories;
 pub mod settings;
 pub mod throttle;
