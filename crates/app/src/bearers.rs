@@ -15,7 +15,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use parking_lot::Mutex;
-use portcullis_registry::{ResourceType, ScopeAction, ScopeEntry};
+pub use portcullis_registry::{ResourceType, ScopeAction, ScopeEntry};
 use portcullis_rules::id::TokenId;
 use serde::{Deserialize, Serialize};
 
