@@ -47,5 +47,13 @@ pub const CLIENT_TIME: Bar = Bar::AtMost(1.0);
 pub const LARGE_PUSH_GROWTH: Bar = Bar::AtMost(64.0);
 /// Start to first answer on an existing store, in milliseconds.
 pub const START_MILLISECONDS: Bar = Bar::AtMost(50.0);
+/// Manifests beside docker-registry, in requests a second.
+pub const MANIFEST_BESIDE_REGISTRY: Bar = Bar::AtLeast(8.0);
+/// Pulling a blob beside docker-registry, in bytes a second.
+pub const PULL_BESIDE_REGISTRY: Bar = Bar::AtLeast(1.0);
+/// Pushing blobs beside docker-registry, in bytes a second.
+pub const PUSH_BESIDE_REGISTRY: Bar = Bar::AtLeast(1.5);
+/// The most memory that pulls and pushes needed, beside docker-registry.
+pub const MEMORY_BESIDE_REGISTRY: Bar = Bar::AtMost(1.0);
 /// Resident memory when idle, in MiB.
 pub const IDLE_MIB: Bar = Bar::AtMost(30.0);

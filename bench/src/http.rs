@@ -56,10 +56,73 @@ impl Connection {
         let mut request = request.into_bytes();
         request.extend_from_slice(body);
         self.stream.get_mut().write_all(&request)?;
-        self.read_answer()
+        self.read_answer(method == "HEAD")
     }
 
-    fn read_answer(&mut self) -> anyhow::Result<Answer> {
+    /// Sends a request whose body of `length` bytes is written by `body`, and reads the whole answer.
+    pub fn send_streamed(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        length: u64,
+        body: impl FnOnce(&mut TcpStream) -> std::io::Result<()>,
+    ) -> anyhow::Result<Answer> {
+        self.write_head(method, path, headers, length)?;
+        body(self.stream.get_mut())?;
+        self.read_answer(false)
+    }
+
+    /// Sends a GET and hands the body over in pieces as it comes; the answer has none then.
+    pub fn get_streamed(
+        &mut self,
+        path: &str,
+        headers: &[(&str, &str)],
+        mut piece: impl FnMut(&[u8]),
+    ) -> anyhow::Result<Answer> {
+        let mut request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n", self.host);
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        request.push_str("\r\n");
+        self.stream.get_mut().write_all(request.as_bytes())?;
+        let mut answer = self.read_answer(true)?;
+        let length: usize = answer
+            .header("content-length")
+            .and_then(|text| text.parse().ok())
+            .context("an answer without a length")?;
+        let mut left = length;
+        while left > 0 {
+            let held = self.stream.fill_buf()?;
+            if held.is_empty() {
+                bail!("the answer was cut short");
+            }
+            let taken = held.len().min(left);
+            piece(&held[..taken]);
+            self.stream.consume(taken);
+            left -= taken;
+        }
+        answer.bytes_on_the_wire += length;
+        Ok(answer)
+    }
+
+    fn write_head(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        length: u64,
+    ) -> anyhow::Result<()> {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.host);
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        request.push_str(&format!("Content-Length: {length}\r\n\r\n"));
+        Ok(self.stream.get_mut().write_all(request.as_bytes())?)
+    }
+
+    /// Reads an answer; without its body if it has none, as after HEAD, or if somebody else reads it.
+    fn read_answer(&mut self, without_body: bool) -> anyhow::Result<Answer> {
         let mut total = 0;
         let status_line = self.line(&mut total)?;
         let status = status_line.split(' ').nth(1).and_then(|word| word.parse().ok());
@@ -73,7 +136,9 @@ impl Connection {
             headers.push(line);
         }
         let mut answer = Answer { status, headers, body: Vec::new(), bytes_on_the_wire: 0 };
-        if answer.header("transfer-encoding") == Some("chunked") {
+        if without_body {
+            // Nothing to read here.
+        } else if answer.header("transfer-encoding") == Some("chunked") {
             loop {
                 let line = self.line(&mut total)?;
                 let length =

@@ -19,6 +19,7 @@ mod calibrate;
 mod client;
 mod git;
 mod http;
+mod images;
 mod machine;
 mod peers;
 mod population;

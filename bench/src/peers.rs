@@ -1,4 +1,5 @@
-//! The peers: the bare axum handler, and nginx with fcgiwrap in front of Git's own `http-backend`.
+//! The peers: the bare axum handler, nginx with fcgiwrap in front of Git's own `http-backend`, and Debian's
+//! `docker-registry`.
 //!
 //! They run from a configuration of their own, in a folder of their own, on ports of their own, as whoever runs the
 //! benchmark, and are stopped by their process ids.
@@ -214,6 +215,54 @@ http {{
     /// Its processes.
     pub fn roots(&self) -> Vec<u32> {
         vec![self.nginx.id(), self.fcgiwrap.id()]
+    }
+}
+
+/// The registry of the CNCF's Distribution project, as Debian packages it: files in a folder, its cache in memory, no log of
+/// requests, nobody asked who they are.
+pub struct DockerRegistry {
+    process: Running,
+    address: SocketAddr,
+}
+
+impl DockerRegistry {
+    /// Starts it with an empty store.
+    pub fn start(folder: &Path) -> anyhow::Result<DockerRegistry> {
+        let address = free_address()?;
+        let store = folder.join("docker-registry");
+        fs::create_dir_all(&store)?;
+        let configuration = folder.join("docker-registry.yml");
+        fs::write(
+            &configuration,
+            format!(
+                "version: 0.1\nlog:\n  level: error\n  accesslog:\n    disabled: true\nstorage:\n  cache:\n    \
+                 blobdescriptor: inmemory\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\nhttp:\n  \
+                 addr: {address}\n",
+                store.display()
+            ),
+        )?;
+        let mut command = Command::new("docker-registry");
+        command.arg("serve").arg(&configuration);
+        let mut process =
+            Running::start("docker-registry", &mut command, &folder.join("docker-registry.log"))
+                .context("Debian's package docker-registry is needed")?;
+        wait_for(&mut process, &get(address, "/v2/")).context("docker-registry does not answer")?;
+        Ok(DockerRegistry { process, address })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process.
+    pub fn roots(&self) -> Vec<u32> {
+        vec![self.process.id()]
+    }
+
+    /// Its process's id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 }
 

@@ -71,6 +71,7 @@ impl Population {
                 object_format: "sha1",
                 repository_access: FeatureAccess::Enabled,
                 issues_access: FeatureAccess::Enabled,
+                container_registry_access: FeatureAccess::Enabled,
             };
             homes.push(projects::insert(&mut tx, &project, MADE_AT).await?);
         }

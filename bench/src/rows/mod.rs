@@ -4,6 +4,7 @@ mod access;
 mod client;
 mod creation;
 mod fetch;
+mod images;
 mod large_push;
 mod life;
 mod project;
@@ -26,14 +27,24 @@ pub enum Name {
     Client,
     /// A push of 1 GiB.
     LargePush,
+    /// Images, pushed and pulled.
+    Images,
     /// Start, and memory.
     Life,
 }
 
 impl Name {
     /// All of them, in the order in which they are measured.
-    pub const ALL: [Name; 7] =
-        [Name::Access, Name::Project, Name::Creation, Name::Fetch, Name::Client, Name::LargePush, Name::Life];
+    pub const ALL: [Name; 8] = [
+        Name::Access,
+        Name::Project,
+        Name::Creation,
+        Name::Fetch,
+        Name::Client,
+        Name::LargePush,
+        Name::Images,
+        Name::Life,
+    ];
 
     /// Returns what a void row is called.
     pub fn title(self) -> &'static str {
@@ -44,6 +55,7 @@ impl Name {
             Name::Fetch => fetch::TITLE,
             Name::Client => client::TITLE,
             Name::LargePush => large_push::TITLE,
+            Name::Images => images::TITLE,
             Name::Life => life::TITLE,
         }
     }
@@ -57,6 +69,7 @@ impl Name {
             Name::Fetch => fetch::measure(stage),
             Name::Client => client::measure(stage),
             Name::LargePush => large_push::measure(stage),
+            Name::Images => images::measure(stage),
             Name::Life => life::measure(stage),
         }
     }
