@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 
 use anyhow::{Context, ensure};
-use portcullis_registry::{Algorithm, Digest, Hasher};
+use portcullis_app::registry::protocol::{Algorithm, Digest, Hasher};
 use serde_json::json;
 
 use crate::client::basic;

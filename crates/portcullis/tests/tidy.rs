@@ -29,8 +29,9 @@ const ARROWS: [(&str, &[&str]); 9] = [
 const RULES_MAY_NEED: [&str; 6] = ["bitflags", "crc32fast", "jiff", "serde", "sha2", "thiserror"];
 
 /// The public functions of `app` that take no proof, each with its reason.
-const WITHOUT_PROOF: [(&str, &str, &str); 12] = [
+const WITHOUT_PROOF: [(&str, &str, &str); 16] = [
     ("access.rs", "authenticate", "it finds out who asks, before anything can be proven"),
+    ("access.rs", "authenticate_holder", "it finds out who is behind a bearer, before anything can be proven"),
     (
         "access.rs",
         "act_as",
@@ -38,6 +39,7 @@ const WITHOUT_PROOF: [(&str, &str, &str); 12] = [
     ),
     ("access.rs", "authorize", "it is what makes a proof"),
     ("access.rs", "authorize_within", "it is what makes a proof"),
+    ("access.rs", "authorize_image", "it is what makes a proof"),
     ("forge.rs", "open", "start-up, before there is anybody"),
     ("forge.rs", "migrate_only", "start-up, before there is anybody"),
     ("forge.rs", "ping", "it says whether the database answers, and nothing else"),
@@ -46,6 +48,8 @@ const WITHOUT_PROOF: [(&str, &str, &str); 12] = [
     ("jobs/mod.rs", "run_due", "what a job may do was proven when it was asked for"),
     ("jobs/mod.rs", "run_recurring", "upkeep that nobody asks for"),
     ("people.rs", "may_sign_in", "it finds out who asks, by password"),
+    ("registry/garbage.rs", "collect", "upkeep that nobody asks for"),
+    ("registry/grants.rs", "verify", "it tells a genuine bearer, and says nothing about what may be done"),
 ];
 
 fn root() -> PathBuf {
@@ -352,7 +356,8 @@ fn public_functions(source: &Source) -> Vec<(String, String)> {
 
 #[test]
 fn every_use_case_takes_a_proof() {
-    let proofs = ["&Authorized<", "&impl MayRead", "&impl MayAdminister", "&Viewer"];
+    // An image is what a caller may do something with: it holds the proof.
+    let proofs = ["&Authorized<", "&Image<", "&impl MayRead", "&impl MayAdminister", "&Viewer"];
     let (mut found, mut counted, mut used) = (Vec::new(), 0, Vec::new());
     for source in sources("app") {
         let file = source.path.strip_prefix("crates/app/src/").unwrap();
