@@ -22,6 +22,12 @@ pub enum Error {
     /// It collides with something that exists; the text says with what.
     #[error("{0}")]
     Conflict(String),
+    /// It is understood, and cannot be: the text says why.
+    #[error("{0}")]
+    Unprocessable(String),
+    /// The same was done a short while ago; the text says how often it may be.
+    #[error("{0}")]
+    TooSoon(&'static str),
     /// The caller is known and may not; the text says why.
     #[error("{0}")]
     Forbidden(String),

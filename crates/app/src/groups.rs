@@ -4,14 +4,14 @@ use portcullis_rules::access::{Role, Visibility, act};
 use portcullis_rules::id::NamespaceId;
 use portcullis_rules::names::{DisplayName, IdOrPath, MAX_GROUP_LEVELS, PathSegment};
 use portcullis_rules::token::Plan;
-use portcullis_store::db;
 use portcullis_store::members::{self, Place};
 use portcullis_store::namespaces::{self, Namespace, NamespaceFilter, NewNamespace};
 use portcullis_store::select::{Listing, Window};
+use portcullis_store::{blobs, db};
 use serde_json::json;
 
 use crate::Error;
-use crate::access::{Authorized, Viewer, authorize};
+use crate::access::{Authorized, Reading, Viewer, authorize};
 use crate::audit::{self, Entry};
 use crate::error::FieldErrors;
 use crate::forge::Forge;
@@ -127,6 +127,23 @@ fn checked_description(fields: &mut FieldErrors, text: &str) {
     }
 }
 
+/// Returns how many bytes the images of all projects below a top-level group take, if the caller may know it: who is
+/// Reporter or more.
+///
+/// # Errors
+/// The database's.
+pub async fn container_bytes(
+    forge: &Forge,
+    access: &Authorized<act::ReadGroup>,
+    reading: &mut Reading,
+) -> Result<Option<i64>, Error> {
+    let group = access.namespace();
+    if group.parent.is_some() || access.role() < Some(Role::Reporter) {
+        return Ok(None);
+    }
+    Ok(Some(blobs::bytes_below(reading.tx(forge).await?, group.id).await?))
+}
+
 /// Returns the groups the viewer may see.
 ///
 /// # Errors
@@ -205,6 +222,8 @@ pub struct GroupChanges {
     pub token_creation_allowed: Option<bool>,
     /// The plan; top-level groups only, and only by an administrator.
     pub plan: Option<Plan>,
+    /// How many bytes the images of all projects below may take; top-level groups only, and only by an administrator.
+    pub container_quota_bytes: Option<Option<u64>>,
 }
 
 /// Changes a group.
@@ -217,6 +236,10 @@ pub async fn update(
     changes: GroupChanges,
 ) -> Result<Namespace, Error> {
     let now = forge.now();
+    let quota = match changes.container_quota_bytes {
+        Some(quota) => Some((project_use_cases::may_set_quota(forge, access.viewer()).await?, quota)),
+        None => None,
+    };
     let mut tx = forge.db().begin().await?;
     let access = access.again(forge, &mut tx).await?;
     let mut group = access.namespace().clone();
@@ -259,6 +282,10 @@ pub async fn update(
     if changes.plan.is_some() && group.parent.is_some() {
         fields.add("plan", "is not allowed since the group is not top-level group.");
     }
+    if quota.is_some() && group.parent.is_some() {
+        let text = "is not allowed since the group is not top-level group.";
+        fields.add("container_registry_quota_bytes", text);
+    }
     fields.finish()?;
     namespaces::update(&mut tx, &group, now).await?;
     if let Some(allowed) = changes.token_creation_allowed.filter(|_| group.parent.is_none()) {
@@ -272,6 +299,11 @@ pub async fn update(
         namespaces::set_plan(&mut tx, group.id, plan, now).await?;
         group.plan = plan;
     }
+    if let Some((allowed, quota)) = quota {
+        allowed.again(forge, &mut tx).await?;
+        group.container_quota_bytes = quota.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+        namespaces::set_container_quota(&mut tx, group.id, group.container_quota_bytes, now).await?;
+    }
     let changed = json!({
         "name": (before.name != group.name).then_some([&before.name, &group.name]),
         "visibility": (before.visibility != group.visibility)
@@ -279,6 +311,8 @@ pub async fn update(
         "resource_access_token_creation_allowed": (before.token_creation_allowed != group.token_creation_allowed)
             .then_some([before.token_creation_allowed, group.token_creation_allowed]),
         "plan": (before.plan != group.plan).then_some([before.plan.name(), group.plan.name()]),
+        "container_registry_quota_bytes": (before.container_quota_bytes != group.container_quota_bytes)
+            .then_some([before.container_quota_bytes, group.container_quota_bytes]),
     });
     let entry = Entry::group(group.id.0, &group.full_path, "group_updated").details(changed);
     audit::record(&mut tx, access.viewer(), entry, now).await?;

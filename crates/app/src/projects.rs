@@ -7,11 +7,11 @@ use portcullis_rules::names::{DisplayName, IdOrPath, PathSegment};
 use portcullis_store::db::{self, Tx};
 use portcullis_store::events::{self, NewEvent};
 use portcullis_store::members::{self, Place};
-use portcullis_store::namespaces;
 use portcullis_store::projects::{self, NewProject, Project, ProjectFilter};
 use portcullis_store::protected_branches;
 use portcullis_store::select::{Listing, Window};
 use portcullis_store::users;
+use portcullis_store::{blobs, container_cleanup_policies, container_repositories, namespaces};
 use serde_json::json;
 
 use crate::Error;
@@ -21,6 +21,7 @@ use crate::credentials;
 use crate::error::FieldErrors;
 use crate::forge::Forge;
 use crate::jobs::{self, Job};
+use crate::registry::cleanup::{self, CleanupChanges};
 
 /// What a project is asked for with.
 #[derive(Clone, Debug, Default)]
@@ -146,6 +147,9 @@ pub async fn create(
         container_registry_access: request.container_registry_access.unwrap_or(FeatureAccess::Enabled),
     };
     let mut tx = forge.db().begin().await?;
+    let mut fields = FieldErrors::default();
+    check_hides_no_image(&mut tx, &mut fields, &full_path).await?;
+    fields.finish()?;
     let id = projects::insert(&mut tx, &new, now).await.map_err(taken)?;
     projects::set_topics(&mut tx, id, &request.topics).await?;
     if namespace.owner.is_some() {
@@ -205,6 +209,25 @@ pub async fn create(
             Err(error)
         }
     }
+}
+
+/// Notes when a project at this path would stand in front of an image of another project: of the paths that begin an
+/// image's name, the longest is its project's.
+async fn check_hides_no_image(tx: &mut Tx, fields: &mut FieldErrors, full_path: &str) -> Result<(), Error> {
+    if container_repositories::hidden_by(tx, full_path).await?.is_some() {
+        fields.add("path", "is taken by a container image of another project");
+    }
+    Ok(())
+}
+
+/// Returns the proof that a viewer may set how much images may take.
+pub(crate) async fn may_set_quota(
+    forge: &Forge,
+    viewer: &Viewer,
+) -> Result<Authorized<act::SetContainerQuota>, Error> {
+    authorize::<act::SetContainerQuota>(forge, viewer.clone(), ())
+        .await?
+        .map_err(|refused| Error::Refused(refused.denial))
 }
 
 /// Makes the empty repository of a project that is being created.
@@ -278,6 +301,21 @@ pub async fn get(
     reading: &mut Reading,
 ) -> Result<ProjectDetails, Error> {
     details_within(reading.tx(forge).await?, access).await
+}
+
+/// Returns how many bytes the images of a project take, if the caller may know it: who is Reporter or more.
+///
+/// # Errors
+/// The database's.
+pub async fn container_bytes(
+    forge: &Forge,
+    access: &Authorized<act::ReadProject>,
+    reading: &mut Reading,
+) -> Result<Option<i64>, Error> {
+    if access.role() < Some(Role::Reporter) {
+        return Ok(None);
+    }
+    Ok(Some(blobs::bytes_of_project(reading.tx(forge).await?, access.project()).await?))
 }
 
 async fn details<A: Act<On = on::Project>>(
@@ -356,6 +394,10 @@ pub struct ProjectChanges {
     pub issues_access: Option<FeatureAccess>,
     /// Who may use the container registry.
     pub container_registry_access: Option<FeatureAccess>,
+    /// How many bytes its images may take; only an administrator sets it.
+    pub container_quota_bytes: Option<Option<u64>>,
+    /// What is deleted from its images from time to time.
+    pub cleanup_policy: Option<CleanupChanges>,
     /// Its topics.
     pub topics: Option<Vec<String>>,
 }
@@ -363,13 +405,18 @@ pub struct ProjectChanges {
 /// Changes a project.
 ///
 /// # Errors
-/// [`Error::Refused`] when the visibility is to change and the caller is no Owner; [`Error::Invalid`] for a field.
+/// [`Error::Refused`] when the visibility is to change and the caller is no Owner, or the quota and they are no
+/// administrator; [`Error::Invalid`] for a field.
 pub async fn update(
     forge: &Forge,
     access: &Authorized<act::UpdateProject>,
     changes: ProjectChanges,
 ) -> Result<ProjectDetails, Error> {
     let now = forge.now();
+    let quota = match changes.container_quota_bytes {
+        Some(quota) => Some((may_set_quota(forge, access.viewer()).await?, quota)),
+        None => None,
+    };
     let mut tx = forge.db().begin().await?;
     projects::lock(&mut tx, access.project()).await?;
     let access = access.again(forge, &mut tx).await?;
@@ -386,6 +433,9 @@ pub async fn update(
     {
         project.path = path.as_str().to_owned();
         project.full_path = format!("{}/{path}", project.namespace_full_path);
+        if project.full_path != before.full_path {
+            check_hides_no_image(&mut tx, &mut fields, &project.full_path).await?;
+        }
     }
     if let Some(description) = changes.description {
         project.description = description;
@@ -407,6 +457,18 @@ pub async fn update(
     project.issues_access = changes.issues_access.unwrap_or(project.issues_access);
     project.container_registry_access =
         changes.container_registry_access.unwrap_or(project.container_registry_access);
+    if let Some((allowed, quota)) = quota {
+        allowed.again(forge, &mut tx).await?;
+        project.container_quota_bytes = quota.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+    if let Some(changes) = changes.cleanup_policy {
+        access.also::<act::AdministerContainerRules>()?;
+        let policy = cleanup::changed(project.cleanup_policy.as_ref(), changes, now);
+        if policy.enabled && policy.name_regex.is_none() {
+            fields.add("container_expiration_policy.name_regex", "can't be blank");
+        }
+        project.cleanup_policy = Some(policy);
+    }
     let branch = changes.default_branch.filter(|branch| *branch != project.default_branch);
     if let Some(branch) = &branch {
         checked_branch(&mut fields, branch);
@@ -424,6 +486,11 @@ pub async fn update(
     }
     fields.finish()?;
     projects::update(&mut tx, &project, now).await.map_err(taken)?;
+    if let Some(policy) =
+        project.cleanup_policy.as_ref().filter(|_| before.cleanup_policy != project.cleanup_policy)
+    {
+        container_cleanup_policies::set(&mut tx, project.id, policy, now).await?;
+    }
     if let Some(topics) = &changes.topics {
         projects::set_topics(&mut tx, project.id, topics).await?;
     }
@@ -440,6 +507,10 @@ pub async fn update(
             .then_some([before.issues_access.name(), project.issues_access.name()]),
         "container_registry_access": (before.container_registry_access != project.container_registry_access)
             .then_some([before.container_registry_access.name(), project.container_registry_access.name()]),
+        "container_registry_quota_bytes": (before.container_quota_bytes != project.container_quota_bytes)
+            .then_some([before.container_quota_bytes, project.container_quota_bytes]),
+        "container_expiration_policy": project.cleanup_policy.as_ref()
+            .filter(|_| before.cleanup_policy != project.cleanup_policy).map(cleanup::in_words),
     });
     let entry = Entry::project(project.id, &project.full_path, "project_updated").details(changed);
     audit::record(&mut tx, access.viewer(), entry, now).await?;

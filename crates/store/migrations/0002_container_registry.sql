@@ -20,6 +20,8 @@ CREATE TABLE blobs (
   touched_at BIGINT NOT NULL,
   -- Since when it is being deleted. Until the row is gone, nobody may begin to rely on it.
   deleting_at BIGINT,
+  -- Since when its content is known to be missing or damaged. Until it is pushed again, nobody is told that it is there.
+  missing_at BIGINT,
   created_at BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX blobs_digest ON blobs (digest);

@@ -27,7 +27,8 @@ fn read(row: &Row<'_>) -> Result<Blob, Error> {
 statements! {
     RELY_ON = "INSERT INTO blobs (digest, size, touched_at, created_at) VALUES ($1, $2, $3, $3) \
         ON CONFLICT (digest) DO UPDATE SET touched_at = excluded.touched_at WHERE blobs.deleting_at IS NULL RETURNING id";
-    STORED = "UPDATE blobs SET size = $2, touched_at = $3 WHERE id = $1 AND deleting_at IS NULL";
+    STORED = "UPDATE blobs SET size = $2, touched_at = $3, missing_at = NULL WHERE id = $1 AND deleting_at IS NULL \
+        AND (missing_at IS NULL OR missing_at <= $4)";
     TOUCH = "UPDATE blobs SET touched_at = $2 WHERE id = $1 AND deleting_at IS NULL";
     LINK = "INSERT INTO container_blob_links (repository_id, blob_id, created_at) VALUES ($1, $2, $3) \
         ON CONFLICT (repository_id, blob_id) DO NOTHING";
@@ -36,24 +37,52 @@ statements! {
         WHERE l.repository_id = $1 AND b.digest = $2";
     FIND_IN_IMAGE = "SELECT b.id, b.digest, b.size FROM container_repositories r \
         JOIN container_blob_links l ON l.repository_id = r.id JOIN blobs b ON b.id = l.blob_id \
-        WHERE r.project_id = $1 AND r.name = $2 AND b.digest = $3";
-    FIND_IN_PROJECT = "SELECT b.id, b.digest, b.size FROM blobs b WHERE b.digest = $2 AND EXISTS \
+        WHERE r.project_id = $1 AND r.name = $2 AND b.digest = $3 AND b.missing_at IS NULL";
+    FIND_IN_PROJECT = "SELECT b.id, b.digest, b.size FROM blobs b WHERE b.digest = $2 AND b.missing_at IS NULL AND EXISTS \
         (SELECT 1 FROM container_blob_links l JOIN container_repositories r ON r.id = l.repository_id \
         WHERE l.blob_id = b.id AND r.project_id = $1 AND r.deletion_requested_at IS NULL)";
     REFERENCED = "SELECT 1 FROM container_manifest_references f JOIN container_manifests m ON m.id = f.manifest_id \
         WHERE f.digest = $2 AND f.kind = 'blob' AND m.repository_id = $1 LIMIT 1";
     TOUCH_LINKED = "UPDATE blobs SET touched_at = $2 WHERE id IN \
         (SELECT blob_id FROM container_blob_links WHERE repository_id = $1)";
+    TOUCH_LINKED_IN_PROJECT = "UPDATE blobs SET touched_at = $2 WHERE id IN \
+        (SELECT l.blob_id FROM container_repositories r JOIN container_blob_links l ON l.repository_id = r.id \
+        WHERE r.project_id = $1)";
+    UNREFERENCED_AFTER = "SELECT l.blob_id FROM container_blob_links l JOIN blobs b ON b.id = l.blob_id \
+        WHERE l.repository_id = $1 AND l.blob_id > $3 AND l.created_at < $2 AND b.touched_at < $2 AND NOT EXISTS \
+        (SELECT 1 FROM container_manifest_references f JOIN container_manifests m ON m.id = f.manifest_id \
+        WHERE f.digest = b.digest AND f.kind = 'blob' AND m.repository_id = l.repository_id) ORDER BY l.blob_id LIMIT $4";
+    UNLINK_UNREFERENCED = "DELETE FROM container_blob_links WHERE repository_id = $1 AND blob_id = $2 AND created_at < $3 \
+        AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.id = container_blob_links.blob_id AND (b.touched_at >= $3 OR EXISTS \
+        (SELECT 1 FROM container_manifest_references f JOIN container_manifests m ON m.id = f.manifest_id \
+        WHERE f.digest = b.digest AND f.kind = 'blob' AND m.repository_id = container_blob_links.repository_id)))";
+    WITHOUT_USE_AFTER = "SELECT b.id, b.digest, b.size FROM blobs b WHERE b.id > $1 AND b.touched_at < $2 AND NOT EXISTS \
+        (SELECT 1 FROM container_blob_links l WHERE l.blob_id = b.id AND (l.created_at >= $2 OR EXISTS \
+        (SELECT 1 FROM container_manifest_references f JOIN container_manifests m ON m.id = f.manifest_id \
+        WHERE f.digest = b.digest AND f.kind = 'blob' AND m.repository_id = l.repository_id))) ORDER BY b.id LIMIT $3";
     UNUSED_AFTER = "SELECT b.id, b.digest, b.size FROM blobs b WHERE b.id > $1 AND b.touched_at < $2 AND NOT EXISTS \
         (SELECT 1 FROM container_blob_links l WHERE l.blob_id = b.id) ORDER BY b.id LIMIT $3";
     BEGIN_DELETION = "UPDATE blobs SET deleting_at = $2 WHERE id = $1 AND touched_at < $3 AND deleting_at IS NULL \
         AND NOT EXISTS (SELECT 1 FROM container_blob_links l WHERE l.blob_id = blobs.id)";
     BEING_DELETED_AFTER = "SELECT b.id, b.digest, b.size FROM blobs b WHERE b.id > $1 AND b.deleting_at IS NOT NULL \
         ORDER BY b.id LIMIT $2";
-    END_DELETION = "DELETE FROM blobs WHERE id = $1 AND deleting_at IS NOT NULL";
+    GO_ON_DELETING = "UPDATE blobs SET deleting_at = $2 WHERE id = $1 AND deleting_at < $3";
+    END_DELETION = "DELETE FROM blobs WHERE id = $1 AND deleting_at = $2 AND NOT EXISTS \
+        (SELECT 1 FROM container_blob_links l WHERE l.blob_id = blobs.id)";
+    KEEP_WITHOUT_CONTENT = "UPDATE blobs SET deleting_at = NULL WHERE id = $1 AND deleting_at = $2";
+    BEGIN_REMOVAL = "UPDATE blobs SET deleting_at = $2, missing_at = $2 WHERE id = $1 AND deleting_at IS NULL";
+    RECORDED_AFTER = "SELECT b.id, b.digest, b.size FROM blobs b WHERE b.id > $1 AND b.deleting_at IS NULL \
+        AND b.missing_at IS NULL ORDER BY b.id LIMIT $2";
+    MISSING_AFTER = "SELECT b.id, b.digest, b.size FROM blobs b WHERE b.id > $1 AND b.missing_at IS NOT NULL \
+        ORDER BY b.id LIMIT $2";
+    IS_LINKED = "SELECT 1 FROM container_blob_links l JOIN blobs b ON b.id = l.blob_id \
+        WHERE l.blob_id = $1 AND b.deleting_at IS NULL LIMIT 1";
+    RECORDED = "SELECT COUNT(*), CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM blobs WHERE deleting_at IS NULL AND missing_at IS NULL";
     IS_KNOWN = "SELECT 1 FROM blobs WHERE digest = $1";
     ADOPT_TO_DELETE = "INSERT INTO blobs (digest, size, touched_at, deleting_at, created_at) VALUES ($1, $2, $3, $3, $3) \
         ON CONFLICT (digest) DO NOTHING RETURNING id";
+    REPOSITORY_BYTES = "SELECT CAST(COALESCE(SUM(b.size), 0) AS BIGINT) FROM container_blob_links l \
+        JOIN blobs b ON b.id = l.blob_id WHERE l.repository_id = $1";
     PROJECT_BYTES = "SELECT CAST(COALESCE(SUM(b.size), 0) AS BIGINT) FROM blobs b WHERE b.id IN \
         (SELECT l.blob_id FROM container_repositories r JOIN container_blob_links l ON l.repository_id = r.id \
         WHERE r.project_id = $1)";
@@ -75,12 +104,14 @@ pub async fn rely_on(tx: &mut Tx, digest: &str, size: i64, now: i64) -> Result<O
     Ok(tx.one(&RELY_ON, &[V::from(digest), V::from(size), V::from(now)], |row| row.get(0)).await?.map(BlobId))
 }
 
-/// Records that the content of a blob is stored. Returns false when the blob was deleted in the meantime.
+/// Records that the content of a blob is stored, by who relies on it since `relied_at`. Returns false when the blob was
+/// deleted in the meantime, or its content taken away.
 ///
 /// # Errors
 /// The database's.
-pub async fn stored(tx: &mut Tx, blob: BlobId, size: i64, now: i64) -> Result<bool, Error> {
-    Ok(tx.run(&STORED, &[V::from(blob.0), V::from(size), V::from(now)]).await? > 0)
+pub async fn stored(tx: &mut Tx, blob: BlobId, size: i64, relied_at: i64, now: i64) -> Result<bool, Error> {
+    let params = [V::from(blob.0), V::from(size), V::from(now), V::from(relied_at)];
+    Ok(tx.run(&STORED, &params).await? > 0)
 }
 
 /// Links a blob to a repository. Returns false when the blob is being deleted.
@@ -129,7 +160,7 @@ pub async fn find_linked(
     tx.one(&FIND_LINKED, &[V::from(repository.0), V::from(digest)], read).await
 }
 
-/// Returns a blob that an image of a project links.
+/// Returns a blob that an image of a project links, if its content is there as far as is known.
 ///
 /// # Errors
 /// The database's.
@@ -142,7 +173,7 @@ pub async fn find_in_image(
     tx.one(&FIND_IN_IMAGE, &[V::from(project.0), V::from(image), V::from(digest)], read).await
 }
 
-/// Returns a blob that any image of a project links.
+/// Returns a blob that any image of a project links, if its content is there as far as is known.
 ///
 /// # Errors
 /// The database's.
@@ -202,6 +233,60 @@ pub async fn touch_linked(tx: &mut Tx, repository: ContainerRepositoryId, now: i
     Ok(())
 }
 
+/// Notes that all blobs of a project are about to lose their links to its images.
+///
+/// # Errors
+/// The database's.
+pub async fn touch_linked_in_project(tx: &mut Tx, project: ProjectId, now: i64) -> Result<(), Error> {
+    tx.run(&TOUCH_LINKED_IN_PROJECT, &[V::from(project.0), V::from(now)]).await?;
+    Ok(())
+}
+
+/// Returns up to `limit` blobs behind `after` that a repository has linked since before `cutoff` and that no manifest of it
+/// names, unless somebody relied on them since.
+///
+/// # Errors
+/// The database's.
+pub async fn unreferenced_after(
+    tx: &mut Tx,
+    repository: ContainerRepositoryId,
+    after: BlobId,
+    cutoff: i64,
+    limit: i64,
+) -> Result<Vec<BlobId>, Error> {
+    let params = [V::from(repository.0), V::from(cutoff), V::from(after.0), V::from(limit)];
+    tx.all(&UNREFERENCED_AFTER, &params, |row| row.get(0).map(BlobId)).await
+}
+
+/// Removes a link of [`unreferenced_after`], if it is still one. The repository must be locked: otherwise a manifest that
+/// names the blob could be added at the same moment. Returns whether it was removed.
+///
+/// # Errors
+/// The database's.
+pub async fn unlink_unreferenced(
+    tx: &mut Tx,
+    repository: ContainerRepositoryId,
+    blob: BlobId,
+    cutoff: i64,
+) -> Result<bool, Error> {
+    let params = [V::from(repository.0), V::from(blob.0), V::from(cutoff)];
+    Ok(tx.run(&UNLINK_UNREFERENCED, &params).await? > 0)
+}
+
+/// Returns up to `limit` blobs behind `after` that would have no link if every one of [`unreferenced_after`] were removed,
+/// and were last touched before `cutoff`.
+///
+/// # Errors
+/// The database's.
+pub async fn without_use_after(
+    tx: &mut Tx,
+    after: BlobId,
+    cutoff: i64,
+    limit: i64,
+) -> Result<Vec<Blob>, Error> {
+    tx.all(&WITHOUT_USE_AFTER, &[V::from(after.0), V::from(cutoff), V::from(limit)], read).await
+}
+
 /// Returns up to `limit` blobs behind `after` that have no link and were last touched before `cutoff`.
 ///
 /// # Errors
@@ -226,13 +311,66 @@ pub async fn being_deleted_after(tx: &mut Tx, after: BlobId, limit: i64) -> Resu
     tx.all(&BEING_DELETED_AFTER, &[V::from(after.0), V::from(limit)], read).await
 }
 
-/// Removes the row of a blob whose content was deleted.
+/// Takes over a deletion that somebody began before `stale`. Returns false when they are at it still, or it has ended.
 ///
 /// # Errors
 /// The database's.
-pub async fn end_deletion(tx: &mut Tx, blob: BlobId) -> Result<(), Error> {
-    tx.run(&END_DELETION, &[V::from(blob.0)]).await?;
+pub async fn go_on_deleting(tx: &mut Tx, blob: BlobId, stale: i64, now: i64) -> Result<bool, Error> {
+    Ok(tx.run(&GO_ON_DELETING, &[V::from(blob.0), V::from(now), V::from(stale)]).await? > 0)
+}
+
+/// Removes the row of a blob whose content was deleted by who marked it at `marked_at`. What is linked keeps its row, and
+/// can be pushed again.
+///
+/// # Errors
+/// The database's.
+pub async fn end_deletion(tx: &mut Tx, blob: BlobId, marked_at: i64) -> Result<(), Error> {
+    let params = [V::from(blob.0), V::from(marked_at)];
+    if tx.run(&END_DELETION, &params).await? == 0 {
+        tx.run(&KEEP_WITHOUT_CONTENT, &params).await?;
+    }
     Ok(())
+}
+
+/// Marks a blob whose content is damaged or missing: nobody is told that it is there, and what is stored may be deleted.
+/// Returns false when it is being deleted already.
+///
+/// # Errors
+/// The database's.
+pub async fn begin_removal(tx: &mut Tx, blob: BlobId, now: i64) -> Result<bool, Error> {
+    Ok(tx.run(&BEGIN_REMOVAL, &[V::from(blob.0), V::from(now)]).await? > 0)
+}
+
+/// Returns up to `limit` blobs behind `after` whose content should be there.
+///
+/// # Errors
+/// The database's.
+pub async fn recorded_after(tx: &mut Tx, after: BlobId, limit: i64) -> Result<Vec<Blob>, Error> {
+    tx.all(&RECORDED_AFTER, &[V::from(after.0), V::from(limit)], read).await
+}
+
+/// Returns up to `limit` blobs behind `after` whose content is known to be missing.
+///
+/// # Errors
+/// The database's.
+pub async fn missing_after(tx: &mut Tx, after: BlobId, limit: i64) -> Result<Vec<Blob>, Error> {
+    tx.all(&MISSING_AFTER, &[V::from(after.0), V::from(limit)], read).await
+}
+
+/// Returns whether an image links the blob, and it is not being deleted.
+///
+/// # Errors
+/// The database's.
+pub async fn is_linked(tx: &mut Tx, blob: BlobId) -> Result<bool, Error> {
+    Ok(tx.one(&IS_LINKED, &[V::from(blob.0)], |_| Ok(())).await?.is_some())
+}
+
+/// Returns how many blobs are recorded, and how many bytes they have.
+///
+/// # Errors
+/// The database's.
+pub async fn recorded(tx: &mut Tx) -> Result<(i64, i64), Error> {
+    Ok(tx.one(&RECORDED, &[], |row| Ok((row.get(0)?, row.get(1)?))).await?.unwrap_or_default())
 }
 
 /// Returns whether there is a row for some content.
@@ -257,6 +395,14 @@ pub async fn adopt_to_delete(
         .one(&ADOPT_TO_DELETE, &[V::from(digest), V::from(size), V::from(now)], |row| row.get(0))
         .await?
         .map(BlobId))
+}
+
+/// Returns how many bytes one image repository takes; each content counts once.
+///
+/// # Errors
+/// The database's.
+pub async fn bytes_of_repository(tx: &mut Tx, repository: ContainerRepositoryId) -> Result<i64, Error> {
+    sum(tx.one(&REPOSITORY_BYTES, &[V::from(repository.0)], |row| row.get(0)).await?)
 }
 
 /// Returns how many bytes the images of a project take; each content counts once.

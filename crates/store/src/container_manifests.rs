@@ -59,6 +59,8 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12) RETURNING id";
     INSERT_BODY = "INSERT INTO container_manifest_bodies (manifest_id, body) VALUES ($1, $2)";
     SET_MEDIA_TYPE = "UPDATE container_manifests SET media_type = $2 WHERE id = $1";
+    TOUCH_BLOBS = "UPDATE blobs SET touched_at = $2 WHERE digest IN \
+        (SELECT digest FROM container_manifest_references WHERE manifest_id = $1 AND kind = 'blob')";
     DELETE = "DELETE FROM container_manifests WHERE id = $1";
     PARENT = "SELECT m.digest FROM container_manifest_references f JOIN container_manifests m ON m.id = f.manifest_id \
         WHERE f.digest = $2 AND f.kind = 'manifest' AND m.repository_id = $1 LIMIT 1";
@@ -214,11 +216,12 @@ pub async fn set_media_type(tx: &mut Tx, id: ContainerManifestId, media_type: &s
     Ok(())
 }
 
-/// Deletes a manifest and the tags on it.
+/// Deletes a manifest and the tags on it. What it named is kept for a while, counted from now.
 ///
 /// # Errors
 /// The database's.
-pub async fn delete(tx: &mut Tx, id: ContainerManifestId) -> Result<(), Error> {
+pub async fn delete(tx: &mut Tx, id: ContainerManifestId, now: i64) -> Result<(), Error> {
+    tx.run(&TOUCH_BLOBS, &[V::from(id.0), V::from(now)]).await?;
     tx.run(&DELETE, &[V::from(id.0)]).await?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Image repositories: a project's root image, whose name is empty, and those below it.
 
-use portcullis_rules::id::{ContainerRepositoryId, ProjectId};
+use portcullis_rules::id::{ContainerRepositoryId, NamespaceId, ProjectId};
 
 use crate::db::{Error, Row, Tx, V, statements};
 use crate::select::{Conditions, Listing, Window};
@@ -53,6 +53,10 @@ statements! {
     ALL_OF_PROJECT = "SELECT r.id, r.project_id, p.full_path, r.name, r.bulk_deleted_at, r.cleanup_started_at, r.created_at \
         FROM container_repositories r JOIN projects p ON p.id = r.project_id \
         WHERE r.project_id = $1 AND r.deletion_requested_at IS NULL ORDER BY r.id";
+    IDS_IN_PROJECT = "SELECT id FROM container_repositories WHERE project_id = $1 ORDER BY id";
+    IDS_AFTER = "SELECT id FROM container_repositories WHERE id > $1 ORDER BY id LIMIT $2";
+    DELETE_MANIFESTS = "DELETE FROM container_manifests WHERE id IN \
+        (SELECT id FROM container_manifests WHERE repository_id = $1 ORDER BY id LIMIT $2)";
     REQUEST_DELETION = "UPDATE container_repositories SET deletion_requested_at = $2, \
         name = name || '/-deleted-' || CAST(id AS TEXT) WHERE id = $1 AND deletion_requested_at IS NULL";
     DELETE = "DELETE FROM container_repositories WHERE id = $1 AND deletion_requested_at IS NOT NULL";
@@ -136,18 +140,58 @@ pub async fn all_of_project(tx: &mut Tx, project: ProjectId) -> Result<Vec<Conta
     tx.all(&ALL_OF_PROJECT, &[V::from(project.0)], read).await
 }
 
-/// Returns repositories of these projects, by id.
+/// Returns the ids of every repository of a project, hidden ones too.
+///
+/// # Errors
+/// The database's.
+pub async fn ids_in_project(tx: &mut Tx, project: ProjectId) -> Result<Vec<ContainerRepositoryId>, Error> {
+    tx.all(&IDS_IN_PROJECT, &[V::from(project.0)], |row| Ok(ContainerRepositoryId(row.get(0)?))).await
+}
+
+/// Returns up to `limit` ids of repositories behind `after`, hidden ones too.
+///
+/// # Errors
+/// The database's.
+pub async fn ids_after(
+    tx: &mut Tx,
+    after: ContainerRepositoryId,
+    limit: i64,
+) -> Result<Vec<ContainerRepositoryId>, Error> {
+    let params = [V::from(after.0), V::from(limit)];
+    tx.all(&IDS_AFTER, &params, |row| Ok(ContainerRepositoryId(row.get(0)?))).await
+}
+
+/// Whose repositories are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RepositoriesOf {
+    /// A project's.
+    Project(ProjectId),
+    /// Those of all projects in a group or below, where the registry is on. A role on the group counts in each of them.
+    Group(NamespaceId),
+}
+
+/// Returns repositories, by id.
 ///
 /// # Errors
 /// The database's.
 pub async fn list(
     tx: &mut Tx,
-    projects: &[i64],
+    of: RepositoriesOf,
     window: Window,
 ) -> Result<Listing<ContainerRepository>, Error> {
     let mut conditions = Conditions::default();
     conditions.and("r.deletion_requested_at IS NULL", []);
-    conditions.and_in("r.project_id", projects);
+    match of {
+        RepositoriesOf::Project(project) => conditions.and("r.project_id = ?", [project.0.into()]),
+        RepositoriesOf::Group(group) => {
+            conditions
+                .and("p.deletion_requested_at IS NULL AND p.container_registry_access <> 'disabled'", []);
+            conditions.and(
+                "p.namespace_id IN (SELECT descendant_id FROM namespace_ancestors WHERE ancestor_id = ?)",
+                [group.0.into()],
+            );
+        }
+    }
     conditions.list(tx, COLUMNS, FROM, "r.id", window, read).await
 }
 
@@ -157,6 +201,15 @@ pub async fn list(
 /// The database's.
 pub async fn request_deletion(tx: &mut Tx, id: ContainerRepositoryId, now: i64) -> Result<bool, Error> {
     Ok(tx.run(&REQUEST_DELETION, &[V::from(id.0), V::from(now)]).await? > 0)
+}
+
+/// Deletes up to `limit` manifests of a repository, with their tags, so that its own deletion is short. Returns how many
+/// there were.
+///
+/// # Errors
+/// The database's.
+pub async fn delete_manifests(tx: &mut Tx, id: ContainerRepositoryId, limit: i64) -> Result<u64, Error> {
+    tx.run(&DELETE_MANIFESTS, &[V::from(id.0), V::from(limit)]).await
 }
 
 /// Deletes a hidden repository with all that is in it.

@@ -53,6 +53,9 @@ statements! {
         WHERE id = $1";
     RELEASE_ALL = "UPDATE container_uploads SET claimed_until = NULL WHERE claimed_until IS NOT NULL";
     DELETE = "DELETE FROM container_uploads WHERE id = $1";
+    COUNT_IDLE = "SELECT COUNT(*) FROM container_uploads WHERE updated_at < $1 AND (claimed_until IS NULL OR claimed_until < $2)";
+    DELETE_IDLE_OF_TOKEN = "DELETE FROM container_uploads WHERE token_id = $1 AND updated_at < $2 \
+        AND (claimed_until IS NULL OR claimed_until < $3)";
     DELETE_IDLE = "DELETE FROM container_uploads WHERE updated_at < $1 AND (claimed_until IS NULL OR claimed_until < $2)";
 }
 
@@ -144,6 +147,27 @@ pub async fn release_all(tx: &mut Tx) -> Result<(), Error> {
 pub async fn delete(tx: &mut Tx, id: &str) -> Result<(), Error> {
     tx.run(&DELETE, &[V::from(id)]).await?;
     Ok(())
+}
+
+/// Returns how many sessions have not changed since `before`.
+///
+/// # Errors
+/// The database's.
+pub async fn count_idle(tx: &mut Tx, before: i64, now: i64) -> Result<i64, Error> {
+    Ok(tx.one(&COUNT_IDLE, &[V::from(before), V::from(now)], |row| row.get(0)).await?.unwrap_or(0))
+}
+
+/// Removes the sessions of a token that have not changed since `before`.
+///
+/// # Errors
+/// The database's.
+pub async fn delete_idle_of_token(
+    tx: &mut Tx,
+    token: TokenId,
+    before: i64,
+    now: i64,
+) -> Result<u64, Error> {
+    tx.run(&DELETE_IDLE_OF_TOKEN, &[V::from(token.0), V::from(before), V::from(now)]).await
 }
 
 /// Removes the sessions that have not changed since `before`, and returns how many there were.

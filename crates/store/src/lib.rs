@@ -10,6 +10,7 @@ pub mod access_tokens;
 pub mod audience;
 pub mod audit_events;
 pub mod blobs;
+pub mod container_cleanup_policies;
 pub mod container_manifests;
 pub mod container_repositories;
 pub mod container_rules;
@@ -36,6 +37,7 @@ pub fn statements() -> impl Iterator<Item = &'static db::Statement> {
         access_tokens::STATEMENTS,
         audit_events::STATEMENTS,
         blobs::STATEMENTS,
+        container_cleanup_policies::STATEMENTS,
         container_manifests::STATEMENTS,
         container_repositories::STATEMENTS,
         container_rules::STATEMENTS,

@@ -32,6 +32,8 @@ pub struct Namespace {
     pub plan: Plan,
     /// Whether its members may create project access tokens; counts at the top level only.
     pub token_creation_allowed: bool,
+    /// How many bytes the images of all projects below it may take; counts at the top level only.
+    pub container_quota_bytes: Option<i64>,
     /// When it was made, in Unix microseconds.
     pub created_at: i64,
 }
@@ -44,7 +46,7 @@ impl Namespace {
 }
 
 pub(crate) const COLUMNS: &str = "n.id, n.owner_id, n.parent_id, n.name, n.path, n.full_path, n.description, \
-     n.visibility, n.plan, n.token_creation_forbidden_at, n.created_at";
+     n.visibility, n.plan, n.token_creation_forbidden_at, n.created_at, n.container_quota_bytes";
 
 pub(crate) fn read(row: &Row<'_>) -> Result<Namespace, Error> {
     let visibility: i64 = row.get(7)?;
@@ -62,6 +64,7 @@ pub(crate) fn read(row: &Row<'_>) -> Result<Namespace, Error> {
             .ok_or_else(|| Error::Corrupt("namespaces.plan is unknown".to_owned()))?,
         token_creation_allowed: row.get::<Option<i64>>(9)?.is_none(),
         created_at: row.get(10)?,
+        container_quota_bytes: row.get(11)?,
     })
 }
 
@@ -72,20 +75,21 @@ statements! {
         SELECT CAST($1 AS BIGINT), ancestor_id, depth + 1 FROM namespace_ancestors WHERE descendant_id = $2";
     INSERT_SELF = "INSERT INTO namespace_ancestors (descendant_id, ancestor_id, depth) VALUES ($1, $1, 0)";
     FIND = "SELECT n.id, n.owner_id, n.parent_id, n.name, n.path, n.full_path, n.description, n.visibility, n.plan, \
-        n.token_creation_forbidden_at, n.created_at FROM namespaces n WHERE n.id = $1 AND n.deletion_requested_at IS NULL";
+        n.token_creation_forbidden_at, n.created_at, n.container_quota_bytes FROM namespaces n WHERE n.id = $1 AND n.deletion_requested_at IS NULL";
     FIND_BY_PATH = "SELECT n.id, n.owner_id, n.parent_id, n.name, n.path, n.full_path, n.description, n.visibility, n.plan, \
-        n.token_creation_forbidden_at, n.created_at FROM namespaces n \
+        n.token_creation_forbidden_at, n.created_at, n.container_quota_bytes FROM namespaces n \
         WHERE lower(n.full_path) = $1 AND n.deletion_requested_at IS NULL";
     FIND_OWN = "SELECT n.id, n.owner_id, n.parent_id, n.name, n.path, n.full_path, n.description, n.visibility, n.plan, \
-        n.token_creation_forbidden_at, n.created_at FROM namespaces n WHERE n.owner_id = $1";
+        n.token_creation_forbidden_at, n.created_at, n.container_quota_bytes FROM namespaces n WHERE n.owner_id = $1";
     ROOT = "SELECT n.id, n.owner_id, n.parent_id, n.name, n.path, n.full_path, n.description, n.visibility, n.plan, \
-        n.token_creation_forbidden_at, n.created_at FROM namespaces n \
+        n.token_creation_forbidden_at, n.created_at, n.container_quota_bytes FROM namespaces n \
         JOIN namespace_ancestors a ON a.ancestor_id = n.id WHERE a.descendant_id = $1 AND n.parent_id IS NULL";
     LEVELS = "SELECT COUNT(*) FROM namespace_ancestors WHERE descendant_id = $1";
     ROLE = "SELECT MAX(m.access_level) FROM namespace_ancestors a JOIN members m ON m.namespace_id = a.ancestor_id \
         WHERE a.descendant_id = $1 AND m.user_id = $2 AND (m.expires_at IS NULL OR m.expires_at > $3)";
     UPDATE = "UPDATE namespaces SET name = $2, description = $3, visibility = $4, updated_at = $5 WHERE id = $1";
     SET_PLAN = "UPDATE namespaces SET plan = $2, updated_at = $3 WHERE id = $1";
+    SET_CONTAINER_QUOTA = "UPDATE namespaces SET container_quota_bytes = $2, updated_at = $3 WHERE id = $1";
     SET_TOKEN_CREATION = "UPDATE namespaces SET token_creation_forbidden_at = $2, updated_at = $3 WHERE id = $1";
     WIDEST_INSIDE = "SELECT MAX(v.visibility) FROM (SELECT n.visibility FROM namespaces n \
         JOIN namespace_ancestors a ON a.descendant_id = n.id WHERE a.ancestor_id = $1 AND a.depth > 0 \
@@ -222,6 +226,20 @@ pub async fn update(tx: &mut Tx, namespace: &Namespace, now: i64) -> Result<(), 
 /// The database's.
 pub async fn set_plan(tx: &mut Tx, id: NamespaceId, plan: Plan, now: i64) -> Result<(), Error> {
     tx.run(&SET_PLAN, &[V::from(id.0), V::from(plan.name()), V::from(now)]).await?;
+    Ok(())
+}
+
+/// Records how many bytes the images of all projects below a top-level namespace may take.
+///
+/// # Errors
+/// The database's.
+pub async fn set_container_quota(
+    tx: &mut Tx,
+    id: NamespaceId,
+    bytes: Option<i64>,
+    now: i64,
+) -> Result<(), Error> {
+    tx.run(&SET_CONTAINER_QUOTA, &[V::from(id.0), V::from(bytes), V::from(now)]).await?;
     Ok(())
 }
 

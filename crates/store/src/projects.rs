@@ -5,6 +5,7 @@ use portcullis_rules::id::{NamespaceId, ProjectId, UserId};
 use portcullis_rules::names::IdOrPath;
 
 use crate::audience::{Audience, MEMBER_PROJECTS};
+use crate::container_cleanup_policies::{self as cleanup_policies, CleanupPolicy};
 use crate::db::{Error, Row, Tx, V, statements};
 use crate::select::{Conditions, Listing, Window};
 
@@ -59,6 +60,8 @@ pub struct Project {
     pub container_registry_access: FeatureAccess,
     /// How many bytes its images may take; `None` is no limit.
     pub container_quota_bytes: Option<i64>,
+    /// What is deleted from its images from time to time; `None` when that was never set.
+    pub cleanup_policy: Option<CleanupPolicy>,
     /// How many issues are open; confidential ones are not counted, because everybody sees the number.
     pub open_issues: i64,
 }
@@ -67,9 +70,11 @@ const COLUMNS: &str = "p.id, p.namespace_id, n.name, n.path, n.full_path, n.pare
      p.path, p.full_path, p.description, p.visibility, p.default_branch, p.object_format, p.repository_access, \
      p.issues_access, p.first_pushed_at, p.archived_at, p.last_activity_at, p.created_at, p.updated_at, \
      (SELECT COUNT(*) FROM issues i WHERE i.project_id = p.id AND i.closed_at IS NULL AND i.confidential_at IS NULL), \
-     p.container_registry_access, p.container_quota_bytes";
+     p.container_registry_access, p.container_quota_bytes, \
+     c.enabled_at, c.cadence, c.keep_n, c.older_than, c.name_regex, c.name_regex_keep, c.next_run_at";
 
-const FROM: &str = "projects p JOIN namespaces n ON n.id = p.namespace_id";
+const FROM: &str = "projects p JOIN namespaces n ON n.id = p.namespace_id \
+     LEFT JOIN container_cleanup_policies c ON c.project_id = p.id";
 
 fn visibility(level: i64) -> Result<Visibility, Error> {
     Visibility::from_level(level).ok_or_else(|| Error::Corrupt(format!("projects.visibility is {level}")))
@@ -107,6 +112,7 @@ fn read(row: &Row<'_>) -> Result<Project, Error> {
         open_issues: row.get(22)?,
         container_registry_access: feature(row.text(23)?)?,
         container_quota_bytes: row.get(24)?,
+        cleanup_policy: cleanup_policies::read(row, 25)?,
     })
 }
 
@@ -118,8 +124,10 @@ statements! {
         p.path, p.full_path, p.description, p.visibility, p.default_branch, p.object_format, p.repository_access, \
         p.issues_access, p.first_pushed_at, p.archived_at, p.last_activity_at, p.created_at, p.updated_at, \
         (SELECT COUNT(*) FROM issues i WHERE i.project_id = p.id AND i.closed_at IS NULL AND i.confidential_at IS NULL), \
-        p.container_registry_access, p.container_quota_bytes \
-        FROM projects p JOIN namespaces n ON n.id = p.namespace_id WHERE p.id = $1 AND p.deletion_requested_at IS NULL";
+        p.container_registry_access, p.container_quota_bytes, \
+        c.enabled_at, c.cadence, c.keep_n, c.older_than, c.name_regex, c.name_regex_keep, c.next_run_at \
+        FROM projects p JOIN namespaces n ON n.id = p.namespace_id \
+        LEFT JOIN container_cleanup_policies c ON c.project_id = p.id WHERE p.id = $1 AND p.deletion_requested_at IS NULL";
     FACTS_BY_ID = "SELECT p.id, p.full_path, p.visibility, p.repository_access, p.issues_access, p.archived_at, \
         (SELECT MAX(m.access_level) FROM members m WHERE m.project_id = p.id AND m.user_id = $2 \
           AND (m.expires_at IS NULL OR m.expires_at > $3)), \

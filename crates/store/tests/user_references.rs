@@ -6,10 +6,12 @@
 use std::collections::BTreeSet;
 
 use portcullis_rules::access::{FeatureAccess, Role, ScopeSet, Visibility};
-use portcullis_rules::id::UserId;
+use portcullis_rules::id::{TokenId, UserId};
 use portcullis_rules::secret::TokenDigest;
 use portcullis_store::access_tokens::{self, NewAccessToken};
 use portcullis_store::audit_events::{self, AuditEntity, NewAuditEvent};
+use portcullis_store::container_manifests::{self, NewManifest};
+use portcullis_store::container_uploads::{self, UploadKey};
 use portcullis_store::db::Tx;
 use portcullis_store::events::{self, NewEvent};
 use portcullis_store::issues::{self, NewIssue, Sight};
@@ -19,7 +21,7 @@ use portcullis_store::notes::{self, NewNote};
 use portcullis_store::projects::{self, NewProject};
 use portcullis_store::user_references::{DELETED_WITH_USER, MOVED_TO_GHOST, move_to_ghost};
 use portcullis_store::users::{self, NewUser, UserKind};
-use portcullis_store::{migrate, pushes};
+use portcullis_store::{container_repositories, container_tags, migrate, pushes};
 
 mod engines;
 use engines::{Place, on_both_engines};
@@ -177,6 +179,26 @@ async fn leave_traces(tx: &mut Tx, user: UserId) {
     };
     audit_events::insert(tx, &audit, NOW).await.unwrap();
     pushes::insert(tx, project, user, None, None, "[]", NOW).await.unwrap();
+    let repository = container_repositories::ensure(tx, project, "image", NOW).await.unwrap();
+    let manifest = NewManifest {
+        repository,
+        digest: "sha256:0",
+        media_type: "application/vnd.oci.image.index.v1+json",
+        content_size: 0,
+        config_digest: None,
+        built_at: None,
+        subject: None,
+        artifact_type: None,
+        annotations: None,
+        author: user,
+        body: b"{}",
+        blobs: &[],
+        manifests: &[],
+    };
+    let manifest = container_manifests::insert(tx, &manifest, NOW).await.unwrap();
+    container_tags::set(tx, repository, "latest", manifest, user, NOW).await.unwrap();
+    let key = UploadKey { id: "upload", project, image: "image", user };
+    container_uploads::insert(tx, &key, TokenId(1), "sha256", None, NOW).await.unwrap();
 }
 
 async fn a_user_whose_records_were_moved_can_be_deleted(place: &Place) {

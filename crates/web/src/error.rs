@@ -193,6 +193,10 @@ impl From<Error> for ApiError {
             }
             Error::BadRequest(reason) => ApiError::bad_request(&reason),
             Error::Conflict(reason) => ApiError::new(StatusCode::CONFLICT, json!({ "message": reason })),
+            Error::Unprocessable(reason) => {
+                ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, json!({ "message": reason }))
+            }
+            Error::TooSoon(reason) => ApiError::new(StatusCode::BAD_REQUEST, json!({ "message": reason })),
             Error::Forbidden(reason) => {
                 ApiError::message(StatusCode::FORBIDDEN, &format!("Forbidden - {reason}"))
             }

@@ -1,6 +1,7 @@
 //! Pages of a list: which one is asked for, and the headers that lead to the others.
 
 use axum::Json;
+use axum::http::header::LINK;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
@@ -80,6 +81,28 @@ impl PageLinks {
         }
         url
     }
+
+    /// Returns the link to the page of this size behind `last`.
+    fn behind(&self, last: &str, size: i64) -> String {
+        let without_last = self.query.iter().filter(|(name, _)| name != "last").cloned();
+        let place = [("last".to_owned(), last.to_owned()), ("per_page".to_owned(), size.to_string())];
+        let pairs: Vec<_> = without_last
+            .chain(place)
+            .map(|(name, value)| format!("{}={}", encoded(&name), encoded(&value)))
+            .collect();
+        format!("{}?{}", self.base, pairs.join("&"))
+    }
+}
+
+/// Returns a page of a list that is gone through by what stands last on each page: with a link to the next one, and no
+/// totals. `last` is `None` on the last page.
+pub fn behind<T: Serialize>(page: Page, links: &PageLinks, items: Vec<T>, last: Option<&str>) -> Response {
+    let mut response = Json(items).into_response();
+    let link = last.map(|last| format!("<{}>; rel=\"next\"", links.behind(last, page.size)));
+    if let Some(value) = link.and_then(|link| HeaderValue::from_str(&link).ok()) {
+        response.headers_mut().insert(LINK, value);
+    }
+    response
 }
 
 /// Percent-encodes everything but what is unreserved (RFC 3986, section 2.3).

@@ -41,6 +41,14 @@ pub fn query_pairs(text: &str) -> Vec<(String, String)> {
         .collect()
 }
 
+/// Returns whether what stands behind a bracket is a key of an object, and not a place in a list.
+fn is_key(rest: &str) -> bool {
+    rest.strip_suffix(']').is_some_and(|key| {
+        key.starts_with(|first: char| first.is_ascii_alphabetic())
+            && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    })
+}
+
 /// The parameters of a request. As an extractor it comes last: the guard has answered before the body is read.
 #[derive(Debug, Default)]
 pub struct Params(Map<String, Value>);
@@ -49,6 +57,15 @@ impl Params {
     fn add_pairs(&mut self, pairs: Vec<(String, String)>) {
         for (name, value) in pairs {
             match name.split_once('[') {
+                Some((object, rest)) if is_key(rest) => {
+                    let key = rest.trim_end_matches(']').to_owned();
+                    match self.0.entry(object).or_insert_with(|| Value::Object(Map::new())) {
+                        Value::Object(object) => {
+                            object.insert(key, Value::String(value));
+                        }
+                        other => *other = Value::Object(Map::from_iter([(key, Value::String(value))])),
+                    }
+                }
                 Some((list, rest)) if rest.ends_with(']') => {
                     match self.0.entry(list).or_insert_with(|| Value::Array(Vec::new())) {
                         Value::Array(items) => items.push(Value::String(value)),
@@ -86,7 +103,7 @@ impl Params {
 
     /// Begins to read.
     pub fn read(&self) -> Reader<'_> {
-        Reader { values: &self.0, problems: Vec::new() }
+        Reader { values: &self.0, within: None, problems: Vec::new() }
     }
 
     /// Returns whether a parameter was sent, whatever its value.
@@ -151,20 +168,77 @@ pub(crate) async fn collect(body: Body, limit: usize) -> Result<Bytes, ApiError>
 #[derive(Debug)]
 pub struct Reader<'a> {
     values: &'a Map<String, Value>,
+    /// The parameter that these values are parts of.
+    within: Option<&'a str>,
     problems: Vec<String>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    /// Reads the parts of a parameter that is an object. What is wrong with them is named like everything else.
+    pub fn object<T>(&mut self, name: &'a str, read: impl FnOnce(&mut Reader<'a>) -> T) -> Option<T> {
+        match self.values.get(name).filter(|value| !value.is_null())? {
+            Value::Object(values) => {
+                let mut parts = Reader { values, within: Some(name), problems: Vec::new() };
+                let found = read(&mut parts);
+                self.problems.append(&mut parts.problems);
+                Some(found)
+            }
+            _ => {
+                self.invalid(name);
+                None
+            }
+        }
+    }
+
+    /// Notes what is wrong with a parameter.
+    pub fn problem(&mut self, name: &str, problem: &str) {
+        let place = self.within.map_or_else(|| name.to_owned(), |within| format!("{within}[{name}]"));
+        self.problems.push(format!("{place} {problem}"));
+    }
+
+    /// Returns a text that must be one of `words`; a blank one counts as absent.
+    pub fn allowed(&mut self, name: &str, words: &[&str]) -> Option<String> {
+        let text = self.filled_text(name)?;
+        if words.contains(&text.as_str()) {
+            return Some(text);
+        }
+        self.problem(name, &format!("does not have a valid value; allowed are {}", words.join(", ")));
+        None
+    }
+
+    /// Returns what `meaning` makes of one of `words`, or that it is to be nothing: null, or an empty text.
+    pub fn clearable<T>(
+        &mut self,
+        name: &str,
+        words: &[&str],
+        meaning: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<Option<T>> {
+        if self.is_cleared(name)? {
+            return Some(None);
+        }
+        let text = self.allowed(name, words)?;
+        Some(meaning(&text))
+    }
+
+    /// Returns whether a parameter was sent without a value; `None` when it was not sent.
+    pub fn is_cleared(&self, name: &str) -> Option<bool> {
+        Some(match self.values.get(name)? {
+            Value::Null => true,
+            Value::String(text) => text.trim().is_empty(),
+            _ => false,
+        })
+    }
+
     fn value(&self, name: &str) -> Option<&Value> {
         self.values.get(name).filter(|value| !value.is_null())
     }
 
     fn missing(&mut self, name: &str) {
-        self.problems.push(format!("{name} is missing"));
+        self.problem(name, "is missing");
     }
 
     fn invalid(&mut self, name: &str) {
-        self.problems.push(format!("{name} is invalid"));
+        self.problem(name, "is invalid");
     }
 
     /// Returns a text. Numbers are taken as they are written.
@@ -321,14 +395,14 @@ impl Reader<'_> {
         let text = self.text(name)?;
         let value = meaning(&text);
         if value.is_none() {
-            self.problems.push(format!("{name} does not have a valid value"));
+            self.problem(name, "does not have a valid value");
         }
         value
     }
 
     /// Notes that a value has no meaning.
     pub fn reject(&mut self, name: &str) {
-        self.problems.push(format!("{name} does not have a valid value"));
+        self.problem(name, "does not have a valid value");
     }
 
     /// Notes that a parameter is missing unless it is there.

@@ -160,6 +160,19 @@ pub fn table() -> Vec<Route> {
             PATCH "/api/v4/projects/{id}/protected_branches/{name}" "change a branch protection" => api::protected_branches::update;
             DELETE "/api/v4/projects/{id}/protected_branches/{name}" "remove a branch protection" => api::protected_branches::unprotect;
 
+            GET "/api/v4/projects/{id}/registry/repositories" "image repositories" => api::container_repositories::list;
+            DELETE "/api/v4/projects/{id}/registry/repositories/{repository_id}" "delete an image repository" => api::container_repositories::delete;
+            GET "/api/v4/projects/{id}/registry/repositories/{repository_id}/tags" "tags of an image repository" => api::container_tags::list;
+            DELETE "/api/v4/projects/{id}/registry/repositories/{repository_id}/tags" "delete the tags that match" => api::container_tags::delete_in_bulk;
+            GET "/api/v4/projects/{id}/registry/repositories/{repository_id}/tags/{tag_name}" "a tag" => api::container_tags::get;
+            DELETE "/api/v4/projects/{id}/registry/repositories/{repository_id}/tags/{tag_name}" "delete a tag" => api::container_tags::delete;
+            GET "/api/v4/projects/{id}/registry/protection/tag/rules" "rules about protected and immutable tags" => api::container_tag_rules::list;
+            POST "/api/v4/projects/{id}/registry/protection/tag/rules" "protect tags, or make them immutable" => api::container_tag_rules::create;
+            PATCH "/api/v4/projects/{id}/registry/protection/tag/rules/{rule_id}" "change a rule about tags" => api::container_tag_rules::update;
+            DELETE "/api/v4/projects/{id}/registry/protection/tag/rules/{rule_id}" "remove a rule about tags" => api::container_tag_rules::delete;
+            GET "/api/v4/groups/{id}/registry/repositories" "image repositories of a group" => api::container_repositories::list_of_group;
+            GET "/api/v4/registry/repositories/{repository_id}" "an image repository" => api::container_repositories::get;
+
             GET "/api/v4/projects/{id}/issues" "issues" => api::issues::list;
             POST "/api/v4/projects/{id}/issues" "open an issue" => api::issues::create;
             GET "/api/v4/projects/{id}/issues/{iid}" "an issue" => api::issues::get;

@@ -4,22 +4,25 @@
 
 mod expiry;
 mod ghost_user;
+mod images;
 mod pushes;
 mod removal;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_rules::id::{EventId, NamespaceId, ProjectId, UserId};
+use portcullis_rules::id::{ContainerRepositoryId, EventId, NamespaceId, ProjectId, TokenId, UserId};
 use portcullis_rules::token::MICROSECONDS;
 use portcullis_store::db::Tx;
 use portcullis_store::jobs as table;
-use portcullis_store::projects;
+use portcullis_store::{container_uploads, projects};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
 use crate::Error;
 use crate::forge::Forge;
+use crate::registry::cleanup::{self, SelectionWords};
+use crate::registry::repositories;
 
 /// Work to be done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,12 +57,45 @@ pub(crate) enum Job {
         /// The project.
         project: ProjectId,
     },
+    /// Delete an image repository that is hidden already.
+    DeleteContainerRepository {
+        /// The repository.
+        repository: ContainerRepositoryId,
+    },
+    /// Delete tags that somebody selected.
+    DeleteTags(DeleteTags),
+    /// Run the cleanup policy of a project.
+    CleanUpImages {
+        /// The project.
+        project: ProjectId,
+    },
+    /// Begin the cleanup policies that are due.
+    CleanupPolicies,
+    /// Remove content that no image needs.
+    CollectGarbage,
     /// Clean up after what ended by date.
     Expiry,
     /// Settle pushes whose server died.
     SettlePushes,
     /// Look over every repository, and empty the trash.
     TidyRepositories,
+}
+
+/// Which tags are to be deleted, and who asked for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DeleteTags {
+    /// The project.
+    pub project: ProjectId,
+    /// The repository.
+    pub repository: ContainerRepositoryId,
+    /// Which of its tags.
+    pub selection: SelectionWords,
+    /// Who asked.
+    pub user: UserId,
+    /// With which credential.
+    pub token: TokenId,
+    /// From where.
+    pub address: Option<String>,
 }
 
 impl Job {
@@ -70,6 +106,11 @@ impl Job {
             Job::DeleteGroup { .. } => "delete_group",
             Job::DescribePush { .. } => "describe_push",
             Job::Housekeeping { .. } => "housekeeping",
+            Job::DeleteContainerRepository { .. } => "delete_container_repository",
+            Job::DeleteTags(_) => "delete_tags",
+            Job::CleanUpImages { .. } => "clean_up_images",
+            Job::CleanupPolicies => "cleanup_policies",
+            Job::CollectGarbage => "collect_garbage",
             Job::Expiry => "expiry",
             Job::SettlePushes => "settle_pushes",
             Job::TidyRepositories => "tidy_repositories",
@@ -84,7 +125,16 @@ impl Job {
             Job::DeleteGroup { group } => format!("delete_group:{group}"),
             Job::DescribePush { event, .. } => format!("describe_push:{event}"),
             Job::Housekeeping { project } => format!("housekeeping:{project}"),
-            Job::Expiry | Job::SettlePushes | Job::TidyRepositories => self.kind().to_owned(),
+            Job::DeleteContainerRepository { repository } => {
+                format!("delete_container_repository:{repository}")
+            }
+            Job::DeleteTags(asked) => format!("delete_tags:{}", asked.repository),
+            Job::CleanUpImages { project } => format!("clean_up_images:{project}"),
+            Job::CleanupPolicies
+            | Job::CollectGarbage
+            | Job::Expiry
+            | Job::SettlePushes
+            | Job::TidyRepositories => self.kind().to_owned(),
         }
     }
 }
@@ -133,8 +183,8 @@ impl Drop for Workers {
 
 /// Starts the workers.
 ///
-/// `alone` says that no other process serves this data folder and database, so that jobs leased by a process that died
-/// can be taken over at once.
+/// `alone` says that no other process serves this data folder and database, so that jobs leased by a process that died,
+/// and uploads that it claimed, can be taken over at once.
 pub fn start(forge: &Arc<Forge>, alone: bool) -> Workers {
     let mut handles = Vec::new();
     let recurring = Arc::clone(forge);
@@ -172,6 +222,7 @@ pub fn start(forge: &Arc<Forge>, alone: bool) -> Workers {
 async fn release(forge: &Forge) -> Result<(), Error> {
     let mut tx = forge.db().begin().await?;
     table::release_all(&mut tx).await?;
+    container_uploads::release_all(&mut tx).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -179,7 +230,9 @@ async fn release(forge: &Forge) -> Result<(), Error> {
 async fn ask_recurring(forge: &Forge) -> Result<(), Error> {
     let now = forge.now();
     let mut tx = forge.db().begin().await?;
-    for job in [Job::Expiry, Job::SettlePushes, Job::TidyRepositories] {
+    for job in
+        [Job::Expiry, Job::SettlePushes, Job::TidyRepositories, Job::CleanupPolicies, Job::CollectGarbage]
+    {
         ask(&mut tx, &job, now).await?;
     }
     tx.commit().await?;
@@ -304,6 +357,11 @@ async fn run(forge: &Arc<Forge>, job: Job) -> Result<(), Error> {
             Ok(_) | Err(portcullis_git::Error::NotFound) => Ok(()),
             Err(error) => Err(error.into()),
         },
+        Job::DeleteContainerRepository { repository } => repositories::remove(forge, repository).await,
+        Job::DeleteTags(asked) => cleanup::run_asked(forge, &asked).await,
+        Job::CleanUpImages { project } => cleanup::run_policy(forge, project).await,
+        Job::CleanupPolicies => cleanup::begin_due(forge).await,
+        Job::CollectGarbage => images::collect_garbage(forge).await,
         Job::Expiry => expiry::run(forge).await,
         Job::SettlePushes => pushes::settle(forge).await,
         Job::TidyRepositories => tidy_repositories(forge).await,

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use portcullis_rules::id::{NamespaceId, ProjectId};
-use portcullis_store::{namespaces, projects, users};
+use portcullis_store::{blobs, namespaces, projects, users};
 
 use crate::Error;
 use crate::credentials;
 use crate::forge::Forge;
+use crate::registry::repositories;
 
 pub(super) async fn delete_project(forge: &Arc<Forge>, project: ProjectId) -> Result<(), Error> {
     let mut tx = forge.db().begin().await?;
@@ -20,7 +21,10 @@ pub(super) async fn delete_project(forge: &Arc<Forge>, project: ProjectId) -> Re
         Ok(()) | Err(portcullis_git::Error::NotFound) => {}
         Err(error) => return Err(error.into()),
     }
+    repositories::remove_all_of(forge, project).await?;
     let mut tx = forge.db().begin().await?;
+    // What its images linked is kept for the safe age, counted from now.
+    blobs::touch_linked_in_project(&mut tx, project, forge.now()).await?;
     projects::delete(&mut tx, project).await?;
     tx.commit().await?;
     Ok(())

@@ -71,7 +71,7 @@ pub async fn delete(
         action: "deleted",
         event: "container_blob_deleted",
         tag: None,
-        digest: &name,
+        digest: Some(&name),
     };
     record(&mut tx, &access, &happening, now).await?;
     tx.commit().await?;

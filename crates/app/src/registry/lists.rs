@@ -27,7 +27,7 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// Cuts a list that was read one longer than the page.
-    fn cut(mut items: Vec<T>, limit: usize) -> Page<T> {
+    pub(super) fn cut(mut items: Vec<T>, limit: usize) -> Page<T> {
         let more = items.len() > limit;
         items.truncate(limit);
         Page { items, more }

@@ -168,7 +168,7 @@ pub async fn push(
         action: "pushed",
         event: "container_image_pushed",
         tag: None,
-        digest: &name,
+        digest: Some(&name),
     };
     for tag in &tags {
         let before = container_tags::find(&mut tx, repository, tag.as_str()).await?;
@@ -363,14 +363,14 @@ pub async fn delete(
         action: "deleted",
         event: "container_tag_deleted",
         tag: None,
-        digest: "",
+        digest: None,
     };
     let named_by = match reference {
         Reference::Tag(tag) => {
             tag_rules::check(&rules, &access, tag.as_str(), Change::Delete)?;
             let deleted = container_tags::delete(&mut tx, repository, tag.as_str(), now).await?;
             let tagged = deleted.ok_or_else(|| unknown(reference))?;
-            (happening.tag, happening.digest) = (Some(tag.as_str()), &tagged.digest);
+            (happening.tag, happening.digest) = (Some(tag.as_str()), Some(tagged.digest.as_str()));
             record(&mut tx, &access, &happening, now).await?;
             None
         }
@@ -381,8 +381,8 @@ pub async fn delete(
             for tag in container_tags::names_on(&mut tx, id).await? {
                 tag_rules::check(&rules, &access, &tag, Change::Delete)?;
             }
-            container_manifests::delete(&mut tx, id).await?;
-            (happening.event, happening.digest) = ("container_manifest_deleted", &name);
+            container_manifests::delete(&mut tx, id, now).await?;
+            (happening.event, happening.digest) = ("container_manifest_deleted", Some(name.as_str()));
             record(&mut tx, &access, &happening, now).await?;
             container_manifests::parent_of(&mut tx, repository, &name).await?
         }

@@ -6,16 +6,22 @@
 //! Start reading at [`grants`], what a bearer is given, then at [`uploads`], how content comes in.
 
 pub mod blobs;
+pub mod cleanup;
 mod error;
 pub mod garbage;
 pub mod grants;
 pub mod lists;
 pub mod manifests;
+mod patterns;
 mod quotas;
-pub(crate) mod tag_rules;
+pub mod repositories;
+pub mod tag_rules;
+pub mod tags;
 pub mod uploads;
+pub mod verification;
 
 pub use error::ImageError;
+pub use patterns::{MAX_PATTERN_CHARACTERS, TagPattern};
 /// The grammar of the protocol, for the door.
 pub use portcullis_registry as protocol;
 use portcullis_registry::{ErrorCode, RepositoryName};
@@ -66,7 +72,7 @@ struct Happening<'a> {
     /// The name in the audit log.
     event: &'static str,
     tag: Option<&'a str>,
-    digest: &'a str,
+    digest: Option<&'a str>,
 }
 
 /// Writes down what happened, in the transaction that makes it happen.
@@ -77,9 +83,10 @@ async fn record<A: Act<On = on::Project>>(
     now: i64,
 ) -> Result<(), Error> {
     let (_, user, token) = actor(access)?;
-    let title = match happening.tag {
-        Some(tag) => format!("{}:{tag}", happening.image),
-        None => format!("{}@{}", happening.image, happening.digest),
+    let title = match (happening.tag, happening.digest) {
+        (Some(tag), _) => format!("{}:{tag}", happening.image),
+        (None, Some(digest)) => format!("{}@{digest}", happening.image),
+        (None, None) => happening.image.to_owned(),
     };
     let about = json!({
         "image": happening.image,
@@ -101,6 +108,30 @@ async fn record<A: Act<On = on::Project>>(
     events::insert(tx, &event, now).await?;
     let entry = Entry::project(access.project(), &access.place().full_path, happening.event);
     audit::record(tx, access.viewer(), entry.details(about), now).await
+}
+
+/// Returns the whole name of an image of a project.
+pub fn image_name(project_path: &str, image: &str) -> String {
+    let mut name = project_path.to_ascii_lowercase();
+    if !image.is_empty() {
+        name.push('/');
+        name.push_str(image);
+    }
+    name
+}
+
+/// Refuses what the API does with images where there is no registry.
+fn is_offered(forge: &Forge) -> Result<(), Error> {
+    if forge.settings().container_registry { Ok(()) } else { Err(Error::NotFound("Container Registry")) }
+}
+
+/// After how many seconds a client asks again whether the registry takes changes.
+const READ_ONLY_RETRY_AFTER: u64 = 60;
+
+/// Refuses what the API changes about images while the registry takes no changes.
+fn takes_changes(forge: &Forge) -> Result<(), Error> {
+    is_offered(forge)?;
+    if forge.settings().registry_read_only { Err(Error::Overloaded(READ_ONLY_RETRY_AFTER)) } else { Ok(()) }
 }
 
 /// Refuses what deletes when the operator switched deletion off.

@@ -398,7 +398,7 @@ impl<'a> Claim<'a> {
     async fn publish(&self, digest: &Digest) -> Result<(), ImageError> {
         let name = digest.to_string();
         let size = i64::try_from(self.progress.size).map_err(|error| Error::Internal(error.into()))?;
-        let blob = self.rely_on(&name, size).await?;
+        let (blob, relied_at) = self.rely_on(&name, size).await?;
         let finishing = self.forge.uploads().finish(self.session, &self.progress, digest);
         self.while_renewing(finishing).await??;
         let now = self.forge.now();
@@ -412,7 +412,7 @@ impl<'a> Claim<'a> {
             return Err(quotas::exceeded());
         }
         let repository = container_repositories::ensure(&mut tx, project, self.image, now).await?;
-        if !blobs::stored(&mut tx, blob, size, now).await?
+        if !blobs::stored(&mut tx, blob, size, relied_at, now).await?
             || !blobs::link(&mut tx, repository, blob, now).await?
         {
             return Err(ImageError::unavailable("the blob was removed while it was uploaded"));
@@ -422,14 +422,16 @@ impl<'a> Claim<'a> {
         Ok(())
     }
 
-    /// Makes sure that the blob will not be deleted while it is made. If it is being deleted right now, waits.
-    async fn rely_on(&self, name: &str, size: i64) -> Result<BlobId, ImageError> {
+    /// Makes sure that the blob will not be deleted while it is made, and says since when. If it is being deleted right
+    /// now, waits.
+    async fn rely_on(&self, name: &str, size: i64) -> Result<(BlobId, i64), ImageError> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             let mut tx = self.forge.db().begin().await?;
-            if let Some(blob) = blobs::rely_on(&mut tx, name, size, self.forge.now()).await? {
+            let now = self.forge.now();
+            if let Some(blob) = blobs::rely_on(&mut tx, name, size, now).await? {
                 tx.commit().await?;
-                return Ok(blob);
+                return Ok((blob, now));
             }
             drop(tx);
             if tokio::time::Instant::now() >= deadline {

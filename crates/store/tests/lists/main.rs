@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test, with functions that serve the tests")]
 
 mod audit_events;
+mod containers;
 #[path = "../engines/mod.rs"]
 mod engines;
 mod events;
@@ -23,6 +24,11 @@ use std::fmt::Debug;
 use portcullis_store::select::{Listing, Window};
 
 use audit_events::audit_events_are_listed;
+use containers::{
+    a_link_that_no_manifest_needs_goes_and_no_other, cleanup_policies_are_found_when_they_are_due,
+    container_repositories_are_listed, container_tags_are_listed,
+    what_blobs_take_is_counted_once_in_each_place,
+};
 use engines::on_both_engines;
 use events::events_are_listed;
 use issues::issues_are_listed;
@@ -45,6 +51,11 @@ on_both_engines! {
     events_are_listed,
     audit_events_are_listed,
     protected_branches_are_listed,
+    container_repositories_are_listed,
+    container_tags_are_listed,
+    cleanup_policies_are_found_when_they_are_due,
+    what_blobs_take_is_counted_once_in_each_place,
+    a_link_that_no_manifest_needs_goes_and_no_other,
 }
 
 /// Now, in Unix microseconds; small, so that the times of the tests are readable.

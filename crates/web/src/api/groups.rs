@@ -9,9 +9,11 @@ use portcullis_rules::id::NamespaceId;
 use portcullis_rules::token::Plan;
 use serde_json::{Value, json};
 
+use super::projects::quota;
 use super::{ApiResult, Surroundings, accepted, created, ok, time};
 use crate::AppState;
 use crate::client::BaseUrl;
+use crate::guard::Admitted;
 use crate::params::Params;
 
 fn view(group: &Namespace, base: &BaseUrl, viewer: &Viewer, owner: bool) -> Value {
@@ -54,6 +56,7 @@ fn view(group: &Namespace, base: &BaseUrl, viewer: &Viewer, owner: bool) -> Valu
     if (owner || viewer.is_administrator()) && group.parent.is_none() {
         view["resource_access_token_creation_allowed"] = json!(group.token_creation_allowed);
         view["plan"] = json!(group.plan.name());
+        view["container_registry_quota_bytes"] = json!(group.container_quota_bytes);
     }
     view
 }
@@ -114,9 +117,21 @@ pub async fn descendants(
 }
 
 /// Answers one group.
-pub async fn get(access: Authorized<act::ReadGroup>, around: Surroundings) -> ApiResult {
+pub async fn get(
+    Admitted { access, mut reading }: Admitted<act::ReadGroup>,
+    State(state): State<AppState>,
+    around: Surroundings,
+    params: Params,
+) -> ApiResult {
+    let mut read = params.read();
+    let statistics = read.boolean("statistics").unwrap_or(false);
+    read.finish()?;
     let owner = access.role() == Some(Role::Owner);
-    Ok(ok(view(access.namespace(), &around.base, access.viewer(), owner)))
+    let mut view = view(access.namespace(), &around.base, access.viewer(), owner);
+    if statistics && let Some(bytes) = groups::container_bytes(&state.forge, &access, &mut reading).await? {
+        view["statistics"] = json!({ "container_registry_size": bytes });
+    }
+    Ok(ok(view))
 }
 
 /// Creates a group.
@@ -153,6 +168,7 @@ pub async fn update(
         visibility: read.one_of("visibility", Visibility::from_name),
         token_creation_allowed: read.boolean("resource_access_token_creation_allowed"),
         plan: read.one_of("plan", Plan::from_name),
+        container_quota_bytes: quota(&mut read, "container_registry_quota_bytes"),
     };
     read.finish()?;
     let group = groups::update(&state.forge, &access, changes).await?;

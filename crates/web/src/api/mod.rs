@@ -1,6 +1,9 @@
 //! The REST API below `/api/v4`, in the shapes that GitLab's clients expect: one file for each noun.
 
 pub mod audit_events;
+pub mod container_repositories;
+pub mod container_tag_rules;
+pub mod container_tags;
 pub mod events;
 pub mod groups;
 pub mod issues;
@@ -30,7 +33,7 @@ use serde::Serialize;
 use crate::AppState;
 use crate::client::BaseUrl;
 use crate::error::ApiError;
-use crate::pagination::{Page, PageLinks, paginated};
+use crate::pagination::{Page, PageLinks, behind, paginated};
 
 /// What a handler answers.
 pub type ApiResult = Result<Response, ApiError>;
@@ -91,6 +94,11 @@ impl Surroundings {
     /// Returns a page of a list.
     pub fn page<T: Serialize>(&self, listing: Listing<T>) -> Response {
         paginated(self.page, &self.links, listing)
+    }
+
+    /// Returns a page of a list that is gone through by what stands last on each page.
+    pub fn page_behind<T: Serialize>(&self, items: Vec<T>, last: Option<&str>) -> Response {
+        behind(self.page, &self.links, items, last)
     }
 }
 

@@ -7,13 +7,18 @@ use axum::http::StatusCode;
 use portcullis_app::access::{Authorized, Viewer};
 use portcullis_app::people;
 use portcullis_app::projects::{self, NewProjectRequest, ProjectChanges, ProjectDetails};
+use portcullis_app::records::container_cleanup_policies::CleanupPolicy;
 use portcullis_app::records::projects::{ProjectFilter, ProjectOrder};
 use portcullis_app::records::select::Listing;
+use portcullis_app::registry::cleanup::{self, Cadence, CleanupChanges, KEEP_N, OLDER_THAN};
+use portcullis_app::registry::{TagPattern, image_name};
 use portcullis_rules::access::{FeatureAccess, Role, Visibility, act};
 use portcullis_rules::id::{NamespaceId, UserId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::container_repositories::location;
+use super::container_tags::reads_pattern;
 use super::{ApiResult, PathParts, Surroundings, accepted, json_text, path_number, path_text, time};
 use crate::AppState;
 use crate::client::BaseUrl;
@@ -55,6 +60,40 @@ struct Permissions {
     group_access: Option<RoleView>,
 }
 
+/// What is deleted from a project's images from time to time.
+#[derive(Serialize)]
+struct PolicyView<'a> {
+    cadence: &'a str,
+    enabled: bool,
+    keep_n: Option<i64>,
+    older_than: Option<&'a str>,
+    name_regex: Option<&'a str>,
+    name_regex_keep: Option<&'a str>,
+    next_run_at: Option<String>,
+}
+
+impl<'a> PolicyView<'a> {
+    fn of(policy: &'a CleanupPolicy) -> PolicyView<'a> {
+        PolicyView {
+            cadence: &policy.cadence,
+            enabled: policy.enabled,
+            keep_n: policy.keep_n,
+            older_than: policy.older_than.as_deref(),
+            name_regex: policy.name_regex.as_deref(),
+            name_regex_keep: policy.name_regex_keep.as_deref(),
+            next_run_at: policy.enabled.then(|| time(policy.next_run_at)),
+        }
+    }
+}
+
+/// The policy of a project where it was never set.
+static NO_POLICY: LazyLock<CleanupPolicy> = LazyLock::new(cleanup::default_policy);
+
+#[derive(Serialize)]
+struct StatisticsView {
+    container_registry_size: i64,
+}
+
 /// What is told about a project that is its own.
 #[derive(Serialize)]
 struct OwnView<'a> {
@@ -84,6 +123,12 @@ struct OwnView<'a> {
     repository_access_level: &'static str,
     container_registry_enabled: bool,
     container_registry_access_level: &'static str,
+    container_registry_image_prefix: String,
+    container_expiration_policy: PolicyView<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container_registry_quota_bytes: Option<Option<i64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    statistics: Option<StatisticsView>,
     creator_id: i64,
     open_issues_count: i64,
     updated_at: String,
@@ -215,7 +260,19 @@ fn role(role: Option<Role>) -> Option<RoleView> {
 
 /// Returns a project in GitLab's shape, as JSON text.
 fn view(details: &ProjectDetails, base: &BaseUrl, viewer: &Viewer) -> Result<String, ApiError> {
+    view_with(details, base, viewer, None)
+}
+
+fn view_with(
+    details: &ProjectDetails,
+    base: &BaseUrl,
+    viewer: &Viewer,
+    container_bytes: Option<i64>,
+) -> Result<String, ApiError> {
     let project = &details.project;
+    let image = location(&image_name(&project.full_path, ""), base);
+    let reporter =
+        viewer.is_administrator() || details.project_role.max(details.namespace_role) >= Some(Role::Reporter);
     let base = &*base.0;
     let web_url = [base, "/", &project.full_path].concat();
     let api = [base, "/api/v4/projects/", &project.id.to_string()].concat();
@@ -261,6 +318,10 @@ fn view(details: &ProjectDetails, base: &BaseUrl, viewer: &Viewer) -> Result<Str
         repository_access_level: project.repository_access.name(),
         container_registry_enabled: project.container_registry_access != FeatureAccess::Disabled,
         container_registry_access_level: project.container_registry_access.name(),
+        container_registry_image_prefix: image,
+        container_expiration_policy: PolicyView::of(project.cleanup_policy.as_ref().unwrap_or(&NO_POLICY)),
+        container_registry_quota_bytes: reporter.then_some(project.container_quota_bytes),
+        statistics: container_bytes.map(|bytes| StatisticsView { container_registry_size: bytes }),
         creator_id: project.creator.0,
         open_issues_count: project.open_issues,
         updated_at: time(project.updated_at),
@@ -294,10 +355,18 @@ pub async fn get(
     Admitted { access, mut reading }: Admitted<act::ReadProject>,
     State(state): State<AppState>,
     around: Surroundings,
+    params: Params,
 ) -> ApiResult {
+    let mut read = params.read();
+    let statistics = read.boolean("statistics").unwrap_or(false);
+    read.finish()?;
     let details = projects::get(&state.forge, &access, &mut reading).await?;
+    let bytes = match statistics {
+        true => projects::container_bytes(&state.forge, &access, &mut reading).await?,
+        false => None,
+    };
     drop(reading);
-    Ok(json_text(StatusCode::OK, view(&details, &around.base, access.viewer())?))
+    Ok(json_text(StatusCode::OK, view_with(&details, &around.base, access.viewer(), bytes)?))
 }
 
 fn filter(read: &mut Reader<'_>, viewer: &Viewer) -> ProjectFilter {
@@ -418,6 +487,42 @@ fn feature(read: &mut Reader<'_>, level: &str, switch: &str) -> Option<FeatureAc
     read.one_of(level, FeatureAccess::from_name).or(by_switch)
 }
 
+/// Reads how much images may take: a number of bytes, or nothing for no limit.
+pub(super) fn quota(read: &mut Reader<'_>, name: &str) -> Option<Option<u64>> {
+    if read.is_cleared(name)? {
+        return Some(None);
+    }
+    let bytes = u64::try_from(read.integer(name)?).ok();
+    if bytes.is_none() {
+        read.problem(
+            name,
+            "does not have a valid value; allowed are numbers of bytes from 0, and nothing for no limit",
+        );
+    }
+    bytes.map(Some)
+}
+
+/// Reads what is to change about the cleanup policy.
+fn cleanup_changes(read: &mut Reader<'_>) -> CleanupChanges {
+    let pattern = |read: &mut Reader<'_>, name: &str| -> Option<Option<TagPattern>> {
+        if read.is_cleared(name)? {
+            return Some(None);
+        }
+        reads_pattern(read, name).map(Some)
+    };
+    CleanupChanges {
+        enabled: read.boolean("enabled"),
+        cadence: read.allowed("cadence", &Cadence::ALL).and_then(|name| Cadence::from_name(&name)),
+        keep_n: read.clearable("keep_n", &KEEP_N, |text| text.parse().ok()),
+        older_than: read.clearable("older_than", &OLDER_THAN, |text| Some(text.to_owned())),
+        name_regex: match pattern(read, "name_regex_delete") {
+            Some(found) => Some(found),
+            None => pattern(read, "name_regex"),
+        },
+        name_regex_keep: pattern(read, "name_regex_keep"),
+    }
+}
+
 fn topics(read: &mut Reader<'_>) -> Option<Vec<String>> {
     let topics = read.list("topics");
     topics.or(read.list("tag_list"))
@@ -480,6 +585,8 @@ pub async fn update(
             "container_registry_access_level",
             "container_registry_enabled",
         ),
+        container_quota_bytes: quota(&mut read, "container_registry_quota_bytes"),
+        cleanup_policy: read.object("container_expiration_policy_attributes", cleanup_changes),
         topics: topics(&mut read),
     };
     read.finish()?;
