@@ -42,6 +42,9 @@ pub(crate) enum Command {
     /// Look at the keys that the registry's bearers are signed with, and make new ones
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Look after the content of the container registry
+    #[command(subcommand)]
+    Registry(RegistryCommand),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -130,6 +133,38 @@ pub(crate) enum KeysCommand {
     Rotate(Place),
     /// Print the certificates of all keys in PEM, for a registry elsewhere that is to trust them
     Certificate(Place),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RegistryCommand {
+    /// Remove content that no image needs
+    ///
+    /// The server does the same every hour, and may run meanwhile. What was used lately is kept for
+    /// `registry_gc_age_hours`.
+    Gc(RegistryCollect),
+    /// Read every blob, and print those that are damaged or missing
+    ///
+    /// The exit code is 1 when there are any. The server may run meanwhile.
+    Verify(RegistryVerify),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RegistryCollect {
+    /// Only count what would be removed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RegistryVerify {
+    /// Delete damaged content, and say of it and of what is missing that it is not there, so that the next push brings it
+    /// again
+    #[arg(long)]
+    pub(crate) remove_damaged: bool,
+    #[command(flatten)]
+    pub(crate) place: Place,
 }
 
 #[derive(Debug, Subcommand)]

@@ -17,11 +17,14 @@ mod keys;
 mod logging;
 mod migrate;
 mod output;
+mod registry;
 mod serve;
 mod token;
 mod user;
 
-use arguments::{Arguments, Command, ConfigCommand, KeysCommand, TokenCommand, UserCommand};
+use arguments::{
+    Arguments, Command, ConfigCommand, KeysCommand, RegistryCommand, TokenCommand, UserCommand,
+};
 use config::Configuration;
 
 #[global_allocator]
@@ -50,6 +53,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Keys(KeysCommand::List(place)) => keys::list(&place),
         Command::Keys(KeysCommand::Rotate(place)) => keys::rotate(&place),
         Command::Keys(KeysCommand::Certificate(place)) => keys::print_certificates(&place),
+        Command::Registry(RegistryCommand::Gc(arguments)) => registry::collect(&arguments),
+        Command::Registry(RegistryCommand::Verify(arguments)) => registry::verify(&arguments),
         Command::Config(ConfigCommand::Show(arguments)) => {
             output::print(&Configuration::load(&arguments)?.show()?)
         }
