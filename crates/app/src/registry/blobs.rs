@@ -34,6 +34,7 @@ pub async fn size(
 /// When the content is not there as it was stored.
 pub async fn read(
     forge: &Forge,
+    _image: &Image<act::PullImage>,
     digest: &Digest,
     size: u64,
     range: Option<Range<u64>>,

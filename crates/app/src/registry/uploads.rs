@@ -36,6 +36,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How often it looks whether that one is done.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// How long an upload must have been idle to be removed when its token has too many, in microseconds.
+const ABANDONED_AFTER: i64 = 3600 * MICROSECONDS;
+
 /// How many pieces an upload may come in. What a bucket keeps of each piece is an object of its own.
 const MAX_PIECES: i64 = 10_000;
 
@@ -48,7 +51,8 @@ pub struct Piece {
     pub length: Option<u64>,
 }
 
-/// Opens a session for a blob of the image. `algorithm` is the one whose digest is expected at the end.
+/// Opens a session for a blob of the image. `algorithm` is the one whose digest is expected at the end. A token that has
+/// too many open loses those that were idle for an hour.
 ///
 /// # Errors
 /// `TOOMANYREQUESTS` when the token has too many open, `DENIED` when the quota is exhausted.
@@ -71,19 +75,22 @@ async fn open_claimed(
     forge.random().fill(&mut random);
     let session = SessionId::from_random(random);
     let id = session.to_string();
+    let now = forge.now();
+    let limit = forge.settings().registry_open_uploads;
     let mut tx = forge.db().begin().await?;
-    if table::open_of_token(&mut tx, token).await? >= i64::from(forge.settings().registry_open_uploads) {
-        let text = format!(
-            "the token has {} uploads open; complete or cancel some",
-            forge.settings().registry_open_uploads
-        );
-        return Err(ImageError::said(ErrorCode::TooManyRequests, text));
+    if table::open_of_token(&mut tx, token).await? >= i64::from(limit) {
+        // Clients that were killed leave uploads behind, and nobody can cancel what nobody knows of.
+        table::delete_idle_of_token(&mut tx, token, now - ABANDONED_AFTER, now).await?;
+        if table::open_of_token(&mut tx, token).await? >= i64::from(limit) {
+            let text = format!("the token has {limit} uploads open; complete or cancel some");
+            return Err(ImageError::said(ErrorCode::TooManyRequests, text));
+        }
     }
     if quotas::room(&mut tx, image.project()).await? == Some(0) {
         return Err(quotas::exceeded());
     }
     let key = UploadKey { id: &id, project: image.project(), image: &image.suffix, user };
-    table::insert(&mut tx, &key, token, algorithm.name(), claimed_until, forge.now()).await?;
+    table::insert(&mut tx, &key, token, algorithm.name(), claimed_until, now).await?;
     tx.commit().await?;
     Ok(session)
 }
@@ -120,9 +127,10 @@ pub async fn append(
     let (forge, image) = (Arc::clone(forge), image.clone());
     in_own_task(async move {
         let mut claim = Claim::take(&forge, &image.access, &image.suffix, session).await?;
-        let added = claim.add(piece, content, None).await;
-        claim.end(added.is_ok()).await?;
-        added?;
+        match claim.add(piece, content, None).await {
+            Ok(()) => claim.end().await?,
+            Err(error) => return Err(claim.give_up(error).await),
+        }
         Ok(claim.progress.size)
     })
     .await
@@ -332,10 +340,13 @@ impl<'a> Claim<'a> {
         let room = quotas::room(&mut tx, self.access.project()).await?;
         drop(tx);
         let largest = self.forge.settings().max_blob_bytes;
-        if let (Some(room), Some(length)) = (room, announced)
-            && before.saturating_add(length) > room
-        {
+        // What is announced is refused before it is sent.
+        let to_come = before.saturating_add(announced.unwrap_or(0));
+        if room.is_some_and(|room| to_come > room) {
             return Err(quotas::exceeded());
+        }
+        if let Some(limit) = largest.filter(|largest| to_come > *largest) {
+            return Err(ImageError::TooLarge { what: "the blob", limit });
         }
         let end = piece.range.as_ref().and(announced).map(|length| before.saturating_add(length));
         let limit = [room, largest, end].into_iter().flatten().min();
@@ -374,24 +385,27 @@ impl<'a> Claim<'a> {
         piece: Piece,
         content: impl Stream<Item = io::Result<Bytes>> + Send,
     ) -> Result<(), ImageError> {
-        if let Err(error) = self.add(piece, content, Some(digest.algorithm())).await {
-            self.end(false).await?;
-            return Err(error);
-        }
-        match self.publish(digest).await {
+        let finished = async {
+            self.add(piece, content, Some(digest.algorithm())).await?;
+            self.publish(digest).await
+        };
+        match finished.await {
             Ok(()) => Ok(()),
-            Err(error) => {
-                let gone = matches!(&error, ImageError::Protocol(entries) if entries.iter().any(|entry| {
-                    matches!(entry.code, ErrorCode::DigestInvalid | ErrorCode::BlobUploadUnknown)
-                }));
-                if gone {
-                    self.discard().await?;
-                } else {
-                    self.end(false).await?;
-                }
-                Err(error)
-            }
+            Err(error) => Err(self.give_up(error).await),
         }
+    }
+
+    /// Ends the claim after something went wrong. The session goes on, unless what it has is lost or is another content
+    /// than was announced.
+    async fn give_up(&mut self, error: ImageError) -> ImageError {
+        let gone = matches!(&error, ImageError::Protocol(entries) if entries.iter().any(|entry| {
+            matches!(entry.code, ErrorCode::DigestInvalid | ErrorCode::BlobUploadUnknown)
+        }));
+        let ended = if gone { self.discard().await } else { self.end().await };
+        if let Err(failed) = ended {
+            tracing::warn!(session = %self.session, error = %failed, "a claim could not be ended; it will run out");
+        }
+        error
     }
 
     /// Makes the blob, and links it.
@@ -442,7 +456,7 @@ impl<'a> Claim<'a> {
     }
 
     /// Writes down what the session has, and lets others have it.
-    async fn end(&self, must_be_recorded: bool) -> Result<(), ImageError> {
+    async fn end(&self) -> Result<(), ImageError> {
         let size = i64::try_from(self.progress.size).map_err(|error| Error::Internal(error.into()))?;
         let upload = Upload {
             algorithm: self.algorithm.name().to_owned(),
@@ -450,19 +464,10 @@ impl<'a> Claim<'a> {
             digest: self.progress.digest.as_ref().map(Digest::to_string),
             pieces: self.pieces,
         };
-        let released = async {
-            let mut tx = self.forge.db().begin().await?;
-            table::release(&mut tx, &self.id, &upload, self.forge.now()).await?;
-            tx.commit().await
-        };
-        match released.await {
-            Ok(()) => Ok(()),
-            Err(error) if must_be_recorded => Err(error.into()),
-            Err(error) => {
-                tracing::warn!(session = %self.session, %error, "a claim could not be ended; it will run out");
-                Ok(())
-            }
-        }
+        let mut tx = self.forge.db().begin().await?;
+        table::release(&mut tx, &self.id, &upload, self.forge.now()).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     /// Removes the session and what it has.

@@ -76,7 +76,7 @@ pub async fn get(
     let body = if parts.method == Method::HEAD {
         Body::empty()
     } else {
-        let read = blobs::read(&state.forge, &digest, size, Some(range)).await;
+        let read = blobs::read(&state.forge, &on.image, &digest, size, Some(range)).await;
         Body::from_stream(read.map_err(|error| on.error(error))?.bytes)
     };
     Ok((status, headers, body).into_response())

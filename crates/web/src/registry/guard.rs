@@ -138,7 +138,8 @@ pub struct OnImage<A: ImageAct> {
     pub image: Image<A>,
     /// What the path stands for.
     pub endpoint: Endpoint,
-    /// The transaction that the caller was admitted in. A handler that writes leaves it alone.
+    /// The transaction that the caller was admitted in, where they are to be shown something. What writes, and may take
+    /// hours, holds none.
     pub reading: Reading,
     /// Who asks, for what goes beyond the image.
     pub visitor: Visitor,
@@ -183,6 +184,9 @@ impl<A: ImageAct> FromRequestParts<AppState> for OnImage<A> {
         let asked = authorize_image::<A>(&state.forge, &mut reading, viewer.clone(), name).await;
         match asked.map_err(ImageError::Forge)? {
             Ok(image) => {
+                if A::WORD != ScopeAction::Pull {
+                    reading = Reading::default();
+                }
                 let visitor = Visitor { bearer: claims, viewer, desk };
                 Ok(OnImage { image, endpoint, reading, visitor })
             }
