@@ -19,12 +19,14 @@ mod forge;
 mod git;
 mod postgres;
 mod program;
+pub mod registry;
 
 pub use caller::{Answer, Caller, basic};
 pub use connection::{Connection, Reply};
 pub use forge::{Bot, Group, Person, Project, TestClock, TestForge, token_secret};
 pub use git::{Git, GitAnswer};
 pub use program::Program;
+pub use registry::RegistryClient;
 
 /// Starts the binary under test in a process of its own; for tests of the package that builds it.
 #[macro_export]
