@@ -22,9 +22,7 @@ mod serve;
 mod token;
 mod user;
 
-use arguments::{
-    Arguments, Command, ConfigCommand, KeysCommand, RegistryCommand, TokenCommand, UserCommand,
-};
+use arguments::{Arguments, Command, ConfigCommand, KeysCommand, RegistryCommand, TokenCommand, UserCommand};
 use config::Configuration;
 
 #[global_allocator]

@@ -90,7 +90,6 @@ struct Progress {
 }
 
 impl Progress {
-    #[expect(clippy::disallowed_methods, reason = "only a person who waits is told by this clock")]
     fn new() -> Progress {
         Progress { terminal: io::stderr().is_terminal(), told: Instant::now(), width: 0 }
     }
@@ -100,7 +99,6 @@ impl Progress {
         if self.told.elapsed() < pause {
             return;
         }
-        #[expect(clippy::disallowed_methods, reason = "only a person who waits is told by this clock")]
         let now = Instant::now();
         self.told = now;
         let words = words();

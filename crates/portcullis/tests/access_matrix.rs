@@ -13,8 +13,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use portcullis_rules::access::{
-    Action, Caller, CallerKind, Denial, Facts, FeatureAccess, Known, On, ResourceFacts, Role, ScopeSet,
-    Visibility, decide,
+    Action, Caller, CallerKind, Denial, Facts, Feature, FeatureAccess, Known, On, ResourceFacts, Role,
+    ScopeSet, Visibility, decide,
 };
 use portcullis_testkit::{Person, Project, TestForge, basic, forge};
 use portcullis_web::door::Door;
@@ -56,6 +56,8 @@ struct Place {
     token: i64,
     note: i64,
     audit_event: i64,
+    /// An image repository with the tag `latest`.
+    repository: i64,
 }
 
 /// One answer: the status, and a text that its body must be or, after `…`, must contain.
@@ -123,6 +125,9 @@ fn refusal(door: Door, action: Action, denial: Denial, caller: &Caller) -> Answe
         (_, A::RevokeAccessToken, Denial::RoleTooLow(_)) => answer(400, "… cannot delete "),
 
         (_, _, Denial::Archived) => answer(403, r#"{"message":"403 Forbidden - The project is archived"}"#),
+        (_, _, Denial::FeatureOff(Feature::ContainerRegistry)) => {
+            answer(403, r#"{"message":"403 Forbidden - The container registry is disabled in this project"}"#)
+        }
         (_, _, Denial::FeatureOff(_)) => {
             answer(403, r#"{"message":"403 Forbidden - Issues are disabled in this project"}"#)
         }
@@ -279,6 +284,9 @@ fn address(
         "{iid}" => "1".to_owned(),
         "{note_id}" => place.note.to_string(),
         "{audit_event_id}" => place.audit_event.to_string(),
+        "{repository_id}" => place.repository.to_string(),
+        "{tag_name}" => "latest".to_owned(),
+        "{rule_id}" => "1".to_owned(),
         part => {
             assert!(!part.starts_with('{'), "{route:?}: say what {part} is");
             part.to_owned()
@@ -494,6 +502,8 @@ fn project_place(
     askers.push(foreign.clone());
     askers.extend(bots(forge, project));
     let token = project.token(&["api"], 10).token_id;
+    forge.image_in(project).push_image("latest", "an image");
+    let repositories = forge.root().get(&project.path("/registry/repositories")).expect(200).json();
     if features != FeatureAccess::Enabled {
         let body = json!({
             "issues_access_level": features.name(),
@@ -523,6 +533,7 @@ fn project_place(
         token,
         note: note.json()["id"].as_i64().unwrap(),
         audit_event: audit[0]["id"].as_i64().unwrap(),
+        repository: repositories[0]["id"].as_i64().unwrap(),
     }
 }
 
@@ -577,6 +588,7 @@ impl World {
             token: 1,
             note: 1,
             audit_event: 1,
+            repository: 999_999_999,
         };
         let mut groups = Vec::new();
         let mut of_group = everybody.clone();
@@ -593,6 +605,7 @@ impl World {
                 token: 1,
                 note: 1,
                 audit_event: 1,
+                repository: 999_999_999,
             });
         }
         let group = groups[2].id.parse().unwrap();

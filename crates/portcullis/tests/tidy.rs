@@ -31,7 +31,11 @@ const RULES_MAY_NEED: [&str; 6] = ["bitflags", "crc32fast", "jiff", "serde", "sh
 /// The public functions of `app` that take no proof, each with its reason.
 const WITHOUT_PROOF: [(&str, &str, &str); 16] = [
     ("access.rs", "authenticate", "it finds out who asks, before anything can be proven"),
-    ("access.rs", "authenticate_holder", "it finds out who is behind a bearer, before anything can be proven"),
+    (
+        "access.rs",
+        "authenticate_holder",
+        "it finds out who is behind a bearer, before anything can be proven",
+    ),
     (
         "access.rs",
         "act_as",

@@ -161,12 +161,7 @@ pub async fn count_idle(tx: &mut Tx, before: i64, now: i64) -> Result<i64, Error
 ///
 /// # Errors
 /// The database's.
-pub async fn delete_idle_of_token(
-    tx: &mut Tx,
-    token: TokenId,
-    before: i64,
-    now: i64,
-) -> Result<u64, Error> {
+pub async fn delete_idle_of_token(tx: &mut Tx, token: TokenId, before: i64, now: i64) -> Result<u64, Error> {
     tx.run(&DELETE_IDLE_OF_TOKEN, &[V::from(token.0), V::from(before), V::from(now)]).await
 }
 
