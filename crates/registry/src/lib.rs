@@ -25,7 +25,7 @@ mod uploads;
 pub use digest::{Algorithm, Digest, DigestRefusal, Hasher};
 pub use error::{BoxError, Error};
 pub use manifest::{Descriptor, MAX_MANIFEST_BYTES, Manifest, ManifestError, ManifestType, Requirement};
-pub use names::{NameRefusal, RepositoryName, Tag};
+pub use names::{MAX_REPOSITORY_NAME_BYTES, NameRefusal, RepositoryName, Tag};
 pub use oci_error::{ErrorCode, ErrorEntry, error_body};
 pub use range::{Download, PieceRefusal, piece_length, upload_range};
 pub use route::{Endpoint, Reference, RouteRefusal};

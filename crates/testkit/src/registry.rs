@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use parking_lot::Mutex;
@@ -860,240 +861,24 @@ impl Algorithm {
     /// Returns the digest of some bytes as the registry writes it.
     pub fn digest(self, bytes: &[u8]) -> String {
         let hash = match self {
-            Algorithm::Sha256 => sha256(bytes).to_vec(),
-            Algorithm::Sha512 => sha512(bytes).to_vec(),
+            Algorithm::Sha256 => digest::digest(&digest::SHA256, bytes),
+            Algorithm::Sha512 => digest::digest(&digest::SHA512, bytes),
         };
-        format!("{}:{}", self.name(), hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        format!(
+            "{}:{}",
+            self.name(),
+            hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        )
     }
+}
+
+/// Returns the SHA-256 of some bytes.
+pub fn sha256(bytes: &[u8]) -> Vec<u8> {
+    digest::digest(&digest::SHA256, bytes).as_ref().to_vec()
 }
 
 /// Returns the code that proves knowledge of `key` (RFC 2104), with SHA-256.
 pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
-    let mut block = [0; 64];
-    if key.len() > block.len() {
-        block[..32].copy_from_slice(&sha256(key));
-    } else {
-        block[..key.len()].copy_from_slice(key);
-    }
-    let inner = sha256(&[&block.map(|byte| byte ^ 0x36), message].concat());
-    sha256(&[&block.map(|byte| byte ^ 0x5c)[..], &inner[..]].concat())
-}
-
-/// Both hash functions (FIPS 180-4) are the same steps on words of another width, with other rotations. The constants of
-/// the narrow one are the upper halves of those of the wide one.
-macro_rules! sha2 {
-    ($name:ident, $word:ty, $rounds:literal, $length:ty, [$($big0:literal),*], [$($big1:literal),*],
-     [$small0a:literal, $small0b:literal, $small0shift:literal],
-     [$small1a:literal, $small1b:literal, $small1shift:literal]) => {
-        pub fn $name(message: &[u8]) -> [u8; size_of::<$word>() * 8] {
-            const WORD: usize = size_of::<$word>();
-            const BLOCK: usize = WORD * 16;
-            let narrow = |wide: u64| (wide >> (64 - <$word>::BITS)) as $word;
-            let constants: [$word; $rounds] = std::array::from_fn(|at| narrow(ROUNDS[at]));
-            let mut state: [$word; 8] = START.map(narrow);
-            let whole = message.len() / BLOCK * BLOCK;
-            let mut last = message[whole..].to_vec();
-            last.push(0x80);
-            while last.len() % BLOCK != BLOCK - size_of::<$length>() {
-                last.push(0);
-            }
-            last.extend_from_slice(&(message.len() as $length * 8).to_be_bytes());
-            for block in message[..whole].chunks_exact(BLOCK).chain(last.chunks_exact(BLOCK)) {
-                let mut words: [$word; $rounds] = [0; $rounds];
-                for (word, bytes) in words.iter_mut().zip(block.chunks_exact(WORD)) {
-                    *word = <$word>::from_be_bytes(bytes.try_into().expect("a word"));
-                }
-                for at in 16..$rounds {
-                    let (x, y) = (words[at - 15], words[at - 2]);
-                    let x = x.rotate_right($small0a) ^ x.rotate_right($small0b) ^ (x >> $small0shift);
-                    let y = y.rotate_right($small1a) ^ y.rotate_right($small1b) ^ (y >> $small1shift);
-                    words[at] = words[at - 16].wrapping_add(x).wrapping_add(words[at - 7]).wrapping_add(y);
-                }
-                let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = state;
-                for at in 0..$rounds {
-                    let one = 0 $(^ e.rotate_right($big1))*;
-                    let chosen = (e & f) ^ (!e & g);
-                    let one = h.wrapping_add(one).wrapping_add(chosen).wrapping_add(constants[at]);
-                    let one = one.wrapping_add(words[at]);
-                    let two = 0 $(^ a.rotate_right($big0))*;
-                    let two = two.wrapping_add((a & b) ^ (a & c) ^ (b & c));
-                    (h, g, f, e, d, c, b, a) = (g, f, e, d.wrapping_add(one), c, b, a, one.wrapping_add(two));
-                }
-                for (sum, part) in state.iter_mut().zip([a, b, c, d, e, f, g, h]) {
-                    *sum = sum.wrapping_add(part);
-                }
-            }
-            let mut hash = [0; WORD * 8];
-            for (bytes, word) in hash.chunks_exact_mut(WORD).zip(state) {
-                bytes.copy_from_slice(&word.to_be_bytes());
-            }
-            hash
-        }
-    };
-}
-
-sha2!(sha256, u32, 64, u64, [2, 13, 22], [6, 11, 25], [7, 18, 3], [17, 19, 10]);
-sha2!(sha512, u64, 80, u128, [28, 34, 39], [14, 18, 41], [1, 8, 7], [19, 61, 6]);
-
-const START: [u64; 8] = [
-    0x6a09_e667_f3bc_c908,
-    0xbb67_ae85_84ca_a73b,
-    0x3c6e_f372_fe94_f82b,
-    0xa54f_f53a_5f1d_36f1,
-    0x510e_527f_ade6_82d1,
-    0x9b05_688c_2b3e_6c1f,
-    0x1f83_d9ab_fb41_bd6b,
-    0x5be0_cd19_137e_2179,
-];
-
-const ROUNDS: [u64; 80] = [
-    0x428a_2f98_d728_ae22,
-    0x7137_4491_23ef_65cd,
-    0xb5c0_fbcf_ec4d_3b2f,
-    0xe9b5_dba5_8189_dbbc,
-    0x3956_c25b_f348_b538,
-    0x59f1_11f1_b605_d019,
-    0x923f_82a4_af19_4f9b,
-    0xab1c_5ed5_da6d_8118,
-    0xd807_aa98_a303_0242,
-    0x1283_5b01_4570_6fbe,
-    0x2431_85be_4ee4_b28c,
-    0x550c_7dc3_d5ff_b4e2,
-    0x72be_5d74_f27b_896f,
-    0x80de_b1fe_3b16_96b1,
-    0x9bdc_06a7_25c7_1235,
-    0xc19b_f174_cf69_2694,
-    0xe49b_69c1_9ef1_4ad2,
-    0xefbe_4786_384f_25e3,
-    0x0fc1_9dc6_8b8c_d5b5,
-    0x240c_a1cc_77ac_9c65,
-    0x2de9_2c6f_592b_0275,
-    0x4a74_84aa_6ea6_e483,
-    0x5cb0_a9dc_bd41_fbd4,
-    0x76f9_88da_8311_53b5,
-    0x983e_5152_ee66_dfab,
-    0xa831_c66d_2db4_3210,
-    0xb003_27c8_98fb_213f,
-    0xbf59_7fc7_beef_0ee4,
-    0xc6e0_0bf3_3da8_8fc2,
-    0xd5a7_9147_930a_a725,
-    0x06ca_6351_e003_826f,
-    0x1429_2967_0a0e_6e70,
-    0x27b7_0a85_46d2_2ffc,
-    0x2e1b_2138_5c26_c926,
-    0x4d2c_6dfc_5ac4_2aed,
-    0x5338_0d13_9d95_b3df,
-    0x650a_7354_8baf_63de,
-    0x766a_0abb_3c77_b2a8,
-    0x81c2_c92e_47ed_aee6,
-    0x9272_2c85_1482_353b,
-    0xa2bf_e8a1_4cf1_0364,
-    0xa81a_664b_bc42_3001,
-    0xc24b_8b70_d0f8_9791,
-    0xc76c_51a3_0654_be30,
-    0xd192_e819_d6ef_5218,
-    0xd699_0624_5565_a910,
-    0xf40e_3585_5771_202a,
-    0x106a_a070_32bb_d1b8,
-    0x19a4_c116_b8d2_d0c8,
-    0x1e37_6c08_5141_ab53,
-    0x2748_774c_df8e_eb99,
-    0x34b0_bcb5_e19b_48a8,
-    0x391c_0cb3_c5c9_5a63,
-    0x4ed8_aa4a_e341_8acb,
-    0x5b9c_ca4f_7763_e373,
-    0x682e_6ff3_d6b2_b8a3,
-    0x748f_82ee_5def_b2fc,
-    0x78a5_636f_4317_2f60,
-    0x84c8_7814_a1f0_ab72,
-    0x8cc7_0208_1a64_39ec,
-    0x90be_fffa_2363_1e28,
-    0xa450_6ceb_de82_bde9,
-    0xbef9_a3f7_b2c6_7915,
-    0xc671_78f2_e372_532b,
-    0xca27_3ece_ea26_619c,
-    0xd186_b8c7_21c0_c207,
-    0xeada_7dd6_cde0_eb1e,
-    0xf57d_4f7f_ee6e_d178,
-    0x06f0_67aa_7217_6fba,
-    0x0a63_7dc5_a2c8_98a6,
-    0x113f_9804_bef9_0dae,
-    0x1b71_0b35_131c_471b,
-    0x28db_77f5_2304_7d84,
-    0x32ca_ab7b_40c7_2493,
-    0x3c9e_be0a_15c9_bebc,
-    0x431d_67c4_9c10_0d4c,
-    0x4cc5_d4be_cb3e_42b6,
-    0x597f_299c_fc65_7e2a,
-    0x5fcb_6fab_3ad6_faec,
-    0x6c44_198c_4a47_5817,
-];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    #[test]
-    fn the_hash_functions_are_those_of_the_standard() {
-        assert_eq!(
-            Algorithm::Sha256.digest(b""),
-            "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-        );
-        assert_eq!(
-            Algorithm::Sha256.digest(b"abc"),
-            "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
-        assert_eq!(
-            Algorithm::Sha512.digest(b"abc"),
-            "sha512:ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a\
-             2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"
-        );
-        // Around the ends of blocks, the padding takes another one.
-        for (length, narrow, wide) in LENGTHS {
-            let message = vec![b'a'; length];
-            assert_eq!(&hex(&sha256(&message))[..16], narrow, "{length}");
-            assert_eq!(&hex(&sha512(&message))[..16], wide, "{length}");
-        }
-    }
-
-    const LENGTHS: [(usize, &str, &str); 6] = [
-        (55, "9f4390f8d30c2dd9", "b0220c772cbf6c18"),
-        (56, "b35439a4ac6f0948", "962b64aae357d2a4"),
-        (64, "ffe054fe7ae0cb6d", "01d35c10c6c38c2d"),
-        (111, "6374f73208854473", "fa9121c7b32b9e01"),
-        (112, "f54353008a255326", "c01d080efd492776"),
-        (1000, "41edece42d63e8d9", "67ba5535a46e3f86"),
-    ];
-
-    #[test]
-    fn the_code_is_that_of_the_standard() {
-        // RFC 4231, test case 2.
-        let code = hmac_sha256(b"Jefe", b"what do ya want for nothing?");
-        assert_eq!(hex(&code), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
-    }
-
-    #[test]
-    fn a_challenge_is_read_as_clients_read_it() {
-        let read = BearerChallenge::parse(
-            "Bearer realm=\"http://h/jwt/auth\",service=\"container_registry\",scope=\"repository:a:pull,push\"",
-        )
-        .unwrap();
-        assert_eq!(read.realm, "http://h/jwt/auth");
-        assert_eq!(read.scope.as_deref(), Some("repository:a:pull,push"));
-        assert_eq!(read.order, ["realm", "service", "scope"]);
-        for unreadable in ["Basic realm=\"x\"", "Bearer realm=x,service=y", "Bearer realm=\"x\"", "Bearer "] {
-            assert_eq!(BearerChallenge::parse(unreadable), None, "{unreadable}");
-        }
-    }
-
-    #[test]
-    fn the_repository_of_a_path_is_found_from_its_end() {
-        assert_eq!(repository_in("/v2/g/p/blobs/uploads/?digest=a"), "/v2/g/p");
-        assert_eq!(repository_in("/v2/a/blobs/manifests/v1"), "/v2/a/blobs");
-        assert_eq!(repository_in("/v2/"), "/v2/");
-    }
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+    hmac::sign(&key, message).as_ref().try_into().expect("32 bytes")
 }

@@ -433,10 +433,19 @@ impl RegistryError {
     }
 }
 
+/// After how many seconds a client that has too many uploads open may look again whether one has ended.
+const RETRY_UPLOADS_AFTER: u64 = 60;
+
 impl From<ImageError> for RegistryError {
     fn from(error: ImageError) -> RegistryError {
         match error {
-            ImageError::Protocol(entries) => RegistryError::entries(entries),
+            ImageError::Protocol(entries) => {
+                let busy = entries.first().is_some_and(|entry| entry.code == ErrorCode::TooManyRequests);
+                RegistryError {
+                    retry_after: busy.then_some(RETRY_UPLOADS_AFTER),
+                    ..RegistryError::entries(entries)
+                }
+            }
             ImageError::Piece { refusal, size } => RegistryError {
                 upload_range: Some(upload_range(size)),
                 ..RegistryError::said(refusal.code(), refusal.to_string())

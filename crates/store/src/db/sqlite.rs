@@ -29,6 +29,9 @@ use super::{Error, Row, V};
 
 /// Readers that may exist at once. More would wait for the processor anyway, and each holds a page cache.
 const MAX_READERS: usize = 8;
+
+/// How long a reader waits for one of them.
+const LONGEST_WAIT_TO_READ: Duration = Duration::from_secs(10);
 /// Transactions that share a physical commit at most; bounds what is lost together and how long the first
 /// waits.
 const MAX_BATCH: usize = 128;
@@ -132,7 +135,10 @@ impl Sqlite {
         let permit = match self.reader_permits.try_acquire() {
             Ok(permit) => permit,
             Err(_) => {
-                self.reader_permits.acquire().await.map_err(|closed| Error::Unavailable(Arc::new(closed)))?
+                // A look-up takes microseconds: whoever waits this long waits for somebody who waits for them.
+                let permit = tokio::time::timeout(LONGEST_WAIT_TO_READ, self.reader_permits.acquire());
+                let permit = permit.await.map_err(|_| Error::Busy)?;
+                permit.map_err(|closed| Error::Unavailable(Arc::new(closed)))?
             }
         };
         let idle = self.readers.lock().pop();

@@ -13,11 +13,13 @@ use portcullis_app::access::{
 };
 use portcullis_app::bearers::Claims;
 use portcullis_app::registry::protocol::{
-    Challenge, ChallengeError, Endpoint, ErrorCode, RepositoryName, ResourceType, ScopeAction, ScopeEntry,
+    Challenge, ChallengeError, Endpoint, ErrorCode, MAX_REPOSITORY_NAME_BYTES, RepositoryName, ResourceType,
+    ScopeAction, ScopeEntry,
 };
 use portcullis_app::registry::{Image, ImageError, SERVICE, grants};
 use portcullis_rules::access::{Act, Denial, act, on};
 
+use super::parameter;
 use crate::AppState;
 use crate::client::Client;
 use crate::credential;
@@ -35,6 +37,11 @@ pub(super) fn origin(parts: &Parts, state: &AppState) -> String {
         (None, Some(peer)) => format!("{}://{}", if peer.encrypted { "https" } else { "http" }, peer.local),
         (None, None) => format!("http://{}", settings.listen),
     }
+}
+
+/// Returns the host and port that stand before the names of images.
+fn host(origin: &str) -> &str {
+    origin.split_once("://").map_or(origin, |(_, host)| host)
 }
 
 /// What a client is told that lacks something.
@@ -170,17 +177,29 @@ impl<A: ImageAct> FromRequestParts<AppState> for OnImage<A> {
         let endpoint = parts.extensions.get::<Endpoint>().cloned();
         let found = endpoint.and_then(|endpoint| Some((endpoint.repository()?.clone(), endpoint)));
         let (name, endpoint) = found.ok_or_else(|| RegistryError::code(ErrorCode::NameUnknown))?;
-        let desk = Desk::new(parts, state, vec![ScopeEntry::repository(&name, A::OFFER)]);
+        let longest = MAX_REPOSITORY_NAME_BYTES.saturating_sub(host(&origin(parts, state)).len() + 1);
+        if name.as_str().len() > longest {
+            let text = format!("the name of the repository is longer than {longest} characters");
+            return Err(RegistryError::said(ErrorCode::NameInvalid, text));
+        }
+        let mut scope = vec![ScopeEntry::repository(&name, A::OFFER)];
+        if matches!(endpoint, Endpoint::Uploads { .. }) {
+            // Whoever is about to mount a blob needs to be told once what for.
+            let source = parameter(parts, "from").and_then(|from| RepositoryName::parse(&from).ok());
+            scope.extend(source.map(|source| ScopeEntry::repository(source, &[ScopeAction::Pull])));
+        }
+        let desk = Desk::new(parts, state, scope);
         let Bearer { claims, viewer, mut reading } = {
             let bearer = Bearer::find(parts, state, &desk).await?;
+            // Before the scope: a bearer that is made now does not name what would change something.
+            if state.forge.settings().registry_read_only && A::WORD != ScopeAction::Pull {
+                return Err(ImageError::unavailable("the registry is read-only for now").into());
+            }
             if !bearer.names(ResourceType::Repository, name.as_str(), A::WORD) {
                 return Err(desk.send_there(Some(ChallengeError::InsufficientScope)));
             }
             bearer
         };
-        if state.forge.settings().registry_read_only && A::WORD != ScopeAction::Pull {
-            return Err(ImageError::unavailable("the registry is read-only for now").into());
-        }
         let asked = authorize_image::<A>(&state.forge, &mut reading, viewer.clone(), name).await;
         match asked.map_err(ImageError::Forge)? {
             Ok(image) => {
@@ -238,11 +257,8 @@ impl Visitor {
         match asked.map_err(ImageError::Forge)? {
             Err(_) => Ok(None),
             Ok(image) if named => Ok(Some(image)),
-            Ok(_) => {
-                let mut desk = self.desk.clone();
-                desk.scope.push(ScopeEntry::repository(source, &[ScopeAction::Pull]));
-                Err(desk.send_there(Some(ChallengeError::InsufficientScope)))
-            }
+            // What is offered names both images.
+            Ok(_) => Err(self.desk.send_there(Some(ChallengeError::InsufficientScope))),
         }
     }
 }

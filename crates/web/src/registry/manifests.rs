@@ -6,6 +6,7 @@ use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ET
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use portcullis_app::registry::manifests;
 use portcullis_app::registry::protocol::{Endpoint, ErrorCode, Reference, RouteRefusal, Tag};
@@ -84,6 +85,9 @@ pub async fn put_one(
     let tags = tags_of(request.uri().query().unwrap_or_default())?;
     let content_type = header(request.headers(), &CONTENT_TYPE).map(str::to_owned);
     let limit = state.forge.settings().max_manifest_bytes;
+    if request.body().size_hint().lower() > limit as u64 {
+        return Err(ImageError::TooLarge { what: "the manifest", limit: limit as u64 }.into());
+    }
     let body = match Limited::new(request.into_body(), limit).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => {
