@@ -548,3 +548,27 @@ fn a_challenge_to_an_uploader_offers_what_it_will_need() {
         assert_eq!(challenge.order, ["realm", "service", "scope"]);
     }
 }
+
+/// Each would hold a connection to the database while it waits for bytes, and then want another one.
+#[test]
+fn slow_uploads_keep_nobody_else_waiting() {
+    let forge = forge!();
+    let repository = forge.image();
+    let bearer = repository.client.bearer(&[&format!("repository:{}:pull,push", repository.name)]);
+    let slow: Vec<_> = (0..24)
+        .map(|_| {
+            let upload = repository.open_upload();
+            let mut connection = Connection::open(&forge);
+            let head = format!(
+                "PATCH {} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {bearer}\r\nContent-Length: 1000\r\n\r\nhalf",
+                upload.location
+            );
+            connection.send(head.as_bytes());
+            connection
+        })
+        .collect();
+    forge.root().get("/projects").expect(200);
+    let digest = repository.push_blob(b"content");
+    repository.expect_blob(&digest, b"content");
+    drop(slow);
+}
