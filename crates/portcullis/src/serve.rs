@@ -21,6 +21,9 @@ const BACKLOG: u32 = 1024;
 /// How long a thread for blocking work stays when there is none; an idle forge should be small.
 const IDLE_THREAD_LIFE: Duration = Duration::from_secs(5);
 
+/// How many threads may wait for the disk at once. Each costs about a megabyte; the work of the others waits in a line.
+const MAX_WAITING_THREADS: usize = 16;
+
 /// How long blocking work may still take after everything else has ended.
 const LAST_WORK: Duration = Duration::from_secs(5);
 
@@ -37,6 +40,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<()> {
         .enable_all()
         .thread_name("portcullis")
         .thread_keep_alive(IDLE_THREAD_LIFE)
+        .max_blocking_threads(MAX_WAITING_THREADS)
         .build()
         .context("threads cannot be started")?;
     let outcome = runtime.block_on(serve(settings, tls));

@@ -29,13 +29,13 @@ use crate::{Algorithm, BlobStore, Digest, Error, Hasher, SessionId};
 
 /// How much of what arrives is gathered while what came before is written, in bytes. A slow client is never ahead of the
 /// disk, so it takes no memory at all.
-const MAX_GATHERED_BYTES: usize = 1024 * 1024;
+const MAX_GATHERED_BYTES: usize = 256 * 1024;
 
 /// How many pieces may be gathered, however short they are.
 const MAX_GATHERED_PIECES: usize = 256;
 
 /// Up to how many bytes are hashed on the thread that has them, in some tens of microseconds. More go to another thread.
-const HASHED_IN_PLACE_BYTES: usize = 64 * 1024;
+const HASHED_IN_PLACE_BYTES: usize = 128 * 1024;
 
 /// For how many sessions the state of the digest is kept between requests: a megabyte in all. Another one takes the
 /// place of the one that was not used for the longest time.

@@ -44,6 +44,10 @@ use crate::tls::TlsReload;
 /// How long a client may take for the TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How much of a connection is read ahead at most, in bytes: the longest head of a request, and what an upload takes in at
+/// once.
+const MAX_READ_AHEAD: usize = 128 * 1024;
+
 /// How much patience a request body is given: in each such span of waiting for the client …
 const BODY_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -158,6 +162,7 @@ fn connection_builder(options: ServeOptions) -> auto::Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(options.header_timeout)
+        .max_buf_size(MAX_READ_AHEAD)
         // A client may close its half of the connection after the request; it still gets its answer.
         .half_close(true);
     builder

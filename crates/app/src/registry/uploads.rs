@@ -17,6 +17,7 @@ use portcullis_rules::access::act;
 use portcullis_rules::id::BlobId;
 use portcullis_rules::token::MICROSECONDS;
 use portcullis_store::container_uploads::{self as table, Upload, UploadKey};
+use portcullis_store::db::Tx;
 use portcullis_store::{blobs, container_repositories};
 
 use super::{Image, ImageError, actor, quotas};
@@ -38,6 +39,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// How long an upload must have been idle to be removed when its token has too many, in microseconds.
 const ABANDONED_AFTER: i64 = 3600 * MICROSECONDS;
+
+/// Up to which length a closing piece arrives soon enough to rely on its blob from the beginning.
+const EARLY_BYTES: u64 = 64 * 1024 * 1024;
 
 /// How many pieces an upload may come in. What a bucket keeps of each piece is an object of its own.
 const MAX_PIECES: i64 = 10_000;
@@ -61,15 +65,17 @@ pub async fn open(
     image: &Image<act::PushImage>,
     algorithm: Algorithm,
 ) -> Result<SessionId, ImageError> {
-    open_claimed(forge, image, algorithm, None).await
+    Ok(open_claimed(forge, image, algorithm, None).await?.0)
 }
 
+/// Opens a session, which this request has for itself if it claims it until a time. Then it may also say which blob it will
+/// be.
 async fn open_claimed(
     forge: &Forge,
     image: &Image<act::PushImage>,
     algorithm: Algorithm,
-    claimed_until: Option<i64>,
-) -> Result<SessionId, ImageError> {
+    claim: Option<(i64, Option<&Digest>)>,
+) -> Result<(SessionId, Option<Reliance>), ImageError> {
     let (_, user, token) = actor(&image.access)?;
     let mut random = [0; 16];
     forge.random().fill(&mut random);
@@ -90,9 +96,34 @@ async fn open_claimed(
         return Err(quotas::exceeded());
     }
     let key = UploadKey { id: &id, project: image.project(), image: &image.suffix, user };
+    let claimed_until = claim.as_ref().map(|(until, _)| *until);
     table::insert(&mut tx, &key, token, algorithm.name(), claimed_until, now).await?;
+    let reliance = match claim.and_then(|(_, digest)| digest) {
+        Some(digest) => Reliance::on(&mut tx, &digest.to_string(), 0, now).await?,
+        None => None,
+    };
     tx.commit().await?;
-    Ok(session)
+    Ok((session, reliance))
+}
+
+/// That a blob is not deleted while it is being made.
+#[derive(Clone, Copy, Debug)]
+struct Reliance {
+    blob: BlobId,
+    since: i64,
+}
+
+impl Reliance {
+    /// Touches the blob's row, or makes it. `None` when the blob is being deleted right now.
+    async fn on(tx: &mut Tx, name: &str, size: i64, now: i64) -> Result<Option<Reliance>, ImageError> {
+        Ok(blobs::rely_on(tx, name, size, now).await?.map(|blob| Reliance { blob, since: now }))
+    }
+}
+
+/// Returns which blob a closing piece can rely on from the beginning, in the transaction that it takes its claim in: not
+/// one that takes so long to arrive that the blob might be deleted meanwhile.
+fn early<'a>(digest: &'a Digest, piece: &Piece) -> Option<&'a Digest> {
+    piece.length.is_some_and(|length| length <= EARLY_BYTES).then_some(digest)
 }
 
 /// Returns how many bytes a session has.
@@ -126,7 +157,7 @@ pub async fn append(
 ) -> Result<u64, ImageError> {
     let (forge, image) = (Arc::clone(forge), image.clone());
     in_own_task(async move {
-        let mut claim = Claim::take(&forge, &image.access, &image.suffix, session).await?;
+        let mut claim = Claim::take(&forge, &image.access, &image.suffix, session, None).await?;
         match claim.add(piece, content, None).await {
             Ok(()) => claim.end().await?,
             Err(error) => return Err(claim.give_up(error).await),
@@ -150,7 +181,8 @@ pub async fn finish(
 ) -> Result<(), ImageError> {
     let (forge, image, digest) = (Arc::clone(forge), image.clone(), digest.clone());
     in_own_task(async move {
-        let mut claim = Claim::take(&forge, &image.access, &image.suffix, session).await?;
+        let relying = early(&digest, &piece);
+        let mut claim = Claim::take(&forge, &image.access, &image.suffix, session, relying).await?;
         claim.add_and_finish(&digest, piece, content).await
     })
     .await
@@ -168,12 +200,13 @@ pub async fn push(
     content: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
 ) -> Result<(), ImageError> {
     let until = forge.now() + CLAIM;
-    let session = open_claimed(forge, image, digest.algorithm(), Some(until)).await?;
+    let claim = Some((until, early(digest, &piece)));
+    let (session, reliance) = open_claimed(forge, image, digest.algorithm(), claim).await?;
     let (forge, image, digest) = (Arc::clone(forge), image.clone(), digest.clone());
     in_own_task(async move {
         let upload =
             Upload { algorithm: digest.algorithm().name().to_owned(), size: 0, digest: None, pieces: 0 };
-        let mut claim = Claim::of(&forge, &image.access, &image.suffix, session, &upload);
+        let mut claim = Claim::of(&forge, &image.access, &image.suffix, session, &upload, reliance);
         let pushed = claim.add_and_finish(&digest, piece, content).await;
         if pushed.is_err() {
             // Nobody was told of the session.
@@ -193,7 +226,7 @@ pub async fn cancel(
     image: &Image<act::PushImage>,
     session: SessionId,
 ) -> Result<(), ImageError> {
-    let mut claim = Claim::take(forge, &image.access, &image.suffix, session).await?;
+    let mut claim = Claim::take(forge, &image.access, &image.suffix, session, None).await?;
     claim.discard().await
 }
 
@@ -271,6 +304,8 @@ struct Claim<'a> {
     algorithm: Algorithm,
     progress: Progress,
     pieces: i64,
+    /// The blob that it will be, if that was known from the beginning.
+    reliance: Option<Reliance>,
 }
 
 impl<'a> Claim<'a> {
@@ -280,6 +315,7 @@ impl<'a> Claim<'a> {
         image: &'a str,
         session: SessionId,
         upload: &Upload,
+        reliance: Option<Reliance>,
     ) -> Claim<'a> {
         let known = Algorithm::ALL.into_iter().find(|known| known.name() == upload.algorithm);
         Claim {
@@ -291,6 +327,7 @@ impl<'a> Claim<'a> {
             algorithm: known.unwrap_or(Algorithm::Sha256),
             progress: progress_of(upload),
             pieces: upload.pieces,
+            reliance,
         }
     }
 
@@ -300,6 +337,7 @@ impl<'a> Claim<'a> {
         access: &'a Authorized<act::PushImage>,
         image: &'a str,
         session: SessionId,
+        relying: Option<&Digest>,
     ) -> Result<Claim<'a>, ImageError> {
         let (_, user, _) = actor(access)?;
         let id = session.to_string();
@@ -309,8 +347,12 @@ impl<'a> Claim<'a> {
             let now = forge.now();
             let mut tx = forge.db().begin().await?;
             if let Some(upload) = table::claim(&mut tx, &key, now, now + CLAIM).await? {
+                let reliance = match relying {
+                    Some(digest) => Reliance::on(&mut tx, &digest.to_string(), upload.size, now).await?,
+                    None => None,
+                };
                 tx.commit().await?;
-                return Ok(Claim::of(forge, access, image, session, &upload));
+                return Ok(Claim::of(forge, access, image, session, &upload, reliance));
             }
             let upload = table::find(&mut tx, &key).await?.ok_or_else(unknown)?;
             drop(tx);
@@ -412,7 +454,10 @@ impl<'a> Claim<'a> {
     async fn publish(&self, digest: &Digest) -> Result<(), ImageError> {
         let name = digest.to_string();
         let size = i64::try_from(self.progress.size).map_err(|error| Error::Internal(error.into()))?;
-        let (blob, relied_at) = self.rely_on(&name, size).await?;
+        let reliance = match self.reliance {
+            Some(reliance) => reliance,
+            None => self.rely_on(&name, size).await?,
+        };
         let finishing = self.forge.uploads().finish(self.session, &self.progress, digest);
         self.while_renewing(finishing).await??;
         let now = self.forge.now();
@@ -426,8 +471,8 @@ impl<'a> Claim<'a> {
             return Err(quotas::exceeded());
         }
         let repository = container_repositories::ensure(&mut tx, project, self.image, now).await?;
-        if !blobs::stored(&mut tx, blob, size, relied_at, now).await?
-            || !blobs::link(&mut tx, repository, blob, now).await?
+        if !blobs::stored(&mut tx, reliance.blob, size, reliance.since, now).await?
+            || !blobs::link(&mut tx, repository, reliance.blob, now).await?
         {
             return Err(ImageError::unavailable("the blob was removed while it was uploaded"));
         }
@@ -438,14 +483,14 @@ impl<'a> Claim<'a> {
 
     /// Makes sure that the blob will not be deleted while it is made, and says since when. If it is being deleted right
     /// now, waits.
-    async fn rely_on(&self, name: &str, size: i64) -> Result<(BlobId, i64), ImageError> {
+    async fn rely_on(&self, name: &str, size: i64) -> Result<Reliance, ImageError> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             let mut tx = self.forge.db().begin().await?;
             let now = self.forge.now();
-            if let Some(blob) = blobs::rely_on(&mut tx, name, size, now).await? {
+            if let Some(reliance) = Reliance::on(&mut tx, name, size, now).await? {
                 tx.commit().await?;
-                return Ok((blob, now));
+                return Ok(reliance);
             }
             drop(tx);
             if tokio::time::Instant::now() >= deadline {
