@@ -20,11 +20,11 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path;
 use object_store::{
-    ClientOptions, GetOptions, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload,
-    RetryConfig,
+    ClientOptions, GetOptions, GetResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
+    PutPayload, RetryConfig,
 };
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::store::{BlobEntry, BlobRead, BlobStream, check_range};
 use crate::uploads::Claim;
@@ -43,15 +43,28 @@ const PARTS_AT_ONCE: usize = 2;
 /// The largest object that a service copies in one request, in bytes.
 const MAX_COPY_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 
-/// How long a request may take that is no download. To copy a large object takes minutes.
-const CALL_LIMIT: Duration = Duration::from_secs(5 * 60);
-
-/// How long a download may go on without a byte.
-const SILENCE_LIMIT: Duration = Duration::from_secs(60);
-
-/// How often, and for how long, a request is tried again.
+/// How often a request is tried again, and a download gone on with whose connection broke.
 const MAX_RETRIES: usize = 6;
-const RETRY_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long things may take.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// A request that is no download. To copy a large object takes minutes.
+    call: Duration,
+    /// From when a request is first made until it is not tried again.
+    retry: Duration,
+    /// The service, to begin a download, and to go on with it while somebody waits for the next bytes.
+    silence: Duration,
+    /// From the beginning of a download until it is not gone on with when its connection breaks.
+    download: Duration,
+}
+
+const LIMITS: Limits = Limits {
+    call: Duration::from_secs(5 * 60),
+    retry: Duration::from_secs(60),
+    silence: Duration::from_secs(60),
+    download: Duration::from_secs(24 * 60 * 60),
+};
 
 /// Which bucket holds the blobs, and how to reach it.
 #[derive(Clone)]
@@ -69,10 +82,11 @@ pub struct S3Settings {
 
 /// The bucket.
 pub(crate) struct S3Store {
-    /// For everything that ends soon.
+    /// For what is written, listed and deleted: everything that ends soon.
     calls: AmazonS3,
-    /// For downloads, which take as long as their readers.
+    /// For what is read, which takes as long as its reader.
     reads: AmazonS3,
+    limits: Limits,
     bucket: String,
     blobs: Path,
     uploads: Path,
@@ -80,16 +94,16 @@ pub(crate) struct S3Store {
 
 impl S3Store {
     pub(crate) fn open(settings: &S3Settings) -> Result<S3Store, Error> {
+        S3Store::open_with(settings, LIMITS)
+    }
+
+    fn open_with(settings: &S3Settings, limits: Limits) -> Result<S3Store, Error> {
         let unusable = |error: object_store::Error| {
             Error::Unusable(format!("the settings of the object storage: {error}"))
         };
         let prefix = Path::parse(&settings.prefix).map_err(|error| unusable(error.into()))?;
-        let build = |options: ClientOptions| {
-            let retry = RetryConfig {
-                max_retries: MAX_RETRIES,
-                retry_timeout: RETRY_LIMIT,
-                ..RetryConfig::default()
-            };
+        let build = |options: ClientOptions, retry_timeout| {
+            let retry = RetryConfig { max_retries: MAX_RETRIES, retry_timeout, ..RetryConfig::default() };
             // Objects are deleted one by one, because not every service can do it in bulk.
             let builder = AmazonS3Builder::new()
                 .with_client_options(options)
@@ -106,8 +120,10 @@ impl S3Store {
             builder.with_bucket_name(&settings.bucket).build().map_err(unusable)
         };
         Ok(S3Store {
-            calls: build(ClientOptions::new().with_timeout(CALL_LIMIT))?,
-            reads: build(ClientOptions::new().with_timeout_disabled().with_read_timeout(SILENCE_LIMIT))?,
+            calls: build(ClientOptions::new().with_timeout(limits.call), limits.retry)?,
+            // Its own limit of silence would count the time in which the reader does not read.
+            reads: build(ClientOptions::new().with_timeout_disabled(), limits.download)?,
+            limits,
             bucket: settings.bucket.clone(),
             blobs: prefix.clone().join("blobs"),
             uploads: prefix.join("uploads"),
@@ -131,8 +147,20 @@ impl S3Store {
         self.upload(session).join(format!("{offset:020}"))
     }
 
+    /// Begins to read an object. Where the connection breaks, the download goes on from there.
+    async fn get(&self, path: &Path, options: GetOptions) -> object_store::Result<GetResult> {
+        let begun = tokio::time::timeout(self.limits.silence, self.reads.get_opts(path, options)).await;
+        begun.unwrap_or_else(|silence| {
+            Err(object_store::Error::Generic { store: "S3", source: Box::new(silence) })
+        })
+    }
+
+    async fn head(&self, path: &Path) -> object_store::Result<GetResult> {
+        self.get(path, GetOptions::new().with_head(true)).await
+    }
+
     async fn object_size(&self, path: &Path) -> object_store::Result<Option<u64>> {
-        still_there(self.calls.head(path).await).map(|found| found.map(|data| data.size))
+        still_there(self.head(path).await).map(|found| found.map(|found| found.meta.size))
     }
 
     pub(crate) async fn size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
@@ -150,28 +178,23 @@ impl S3Store {
         let failed = Error::storage(format!("reading blob {digest}"));
         // An empty range cannot be asked for, and one outside is refused without saying how long the object is.
         let found = match range.clone() {
-            Some(wanted) if wanted.is_empty() => {
-                self.reads.get_opts(&path, GetOptions::new().with_head(true)).await
-            }
-            wanted => self.reads.get_opts(&path, GetOptions::new().with_range(wanted)).await,
+            Some(wanted) if wanted.is_empty() => self.head(&path).await,
+            wanted => self.get(&path, GetOptions::new().with_range(wanted)).await,
         };
-        let found = match found {
-            Err(object_store::Error::NotFound { .. }) => return Err(Error::BlobMissing(digest.clone())),
-            Err(error) => {
-                if let (Some(wanted), Ok(Some(size))) = (&range, self.object_size(&path).await)
-                    && wanted.end > size
-                {
-                    return Err(Error::RangeOutside { size });
-                }
-                return Err(failed(error));
-            }
-            Ok(found) => found,
+        let found = match (found, range.clone()) {
+            (Ok(found), _) => found,
+            (Err(object_store::Error::NotFound { .. }), _) => return Err(Error::BlobMissing(digest.clone())),
+            (Err(error), None) => return Err(failed(error)),
+            (Err(error), Some(wanted)) => match self.object_size(&path).await {
+                Ok(Some(size)) if wanted.end > size => return Err(Error::RangeOutside { size }),
+                _ => return Err(failed(error)),
+            },
         };
         let size = found.meta.size;
         let range = check_range(digest, size, recorded, range)?;
         let bytes = match range.is_empty() {
             true => stream::empty().boxed(),
-            false => exactly(found.into_stream().map_err(io::Error::other).boxed(), range.end - range.start),
+            false => exactly(found, range.end - range.start, self.limits.silence),
         };
         Ok(BlobRead { size, range, bytes })
     }
@@ -241,7 +264,7 @@ impl S3Store {
                 }
                 // What is behind the size on record was never acknowledged, even if it is in the same piece.
                 let wanted = GetOptions::new().with_range(Some(0..size - offset));
-                let piece = match store.reads.get_opts(&store.piece(session, offset), wanted).await {
+                let piece = match store.get(&store.piece(session, offset), wanted).await {
                     Err(object_store::Error::NotFound { .. }) => return Err(lost()),
                     piece => piece.map_err(io::Error::other)?,
                 };
@@ -250,8 +273,7 @@ impl S3Store {
                     return Err(lost());
                 }
                 let next = offset + length;
-                let bytes = exactly(piece.into_stream().map_err(io::Error::other).boxed(), length);
-                Ok(Some((bytes, next)))
+                Ok(Some((exactly(piece, length, store.limits.silence), next)))
             }
         })
         .try_flatten()
@@ -300,11 +322,18 @@ fn still_there<T>(found: object_store::Result<T>) -> object_store::Result<Option
     }
 }
 
-/// Returns the bytes, and an error where they end too early or do not end in time.
-fn exactly(bytes: BlobStream, length: u64) -> BlobStream {
-    stream::unfold(Some((bytes, length)), |state| async move {
+/// Returns the bytes of a download, and an error where they end too early, do not end in time, or do not come while they
+/// are waited for.
+fn exactly(download: GetResult, length: u64, silence: Duration) -> BlobStream {
+    let bytes = download.into_stream().map_err(io::Error::other).boxed();
+    stream::unfold(Some((bytes, length)), move |state| async move {
         let (mut bytes, left) = state?;
-        match bytes.next().await {
+        // Begun when the reader asks, and looked at only if there are no bytes: a slow reader is none of its business.
+        let Ok(next) = tokio::time::timeout(silence, bytes.next()).await else {
+            let error = io::Error::new(io::ErrorKind::TimedOut, "the object storage has fallen silent");
+            return Some((Err(error), None));
+        };
+        match next {
             Some(Ok(piece)) if piece.len() as u64 <= left => {
                 let left = left - piece.len() as u64;
                 Some((Ok(piece), Some((bytes, left))))
@@ -439,7 +468,7 @@ impl Parts {
     /// Sends a part, as soon as there is room for one more on the way.
     async fn send(&mut self, payload: PutPayload) -> object_store::Result<()> {
         while self.sending.len() >= PARTS_AT_ONCE {
-            joined(self.sending.remove(0)).await?;
+            self.first_sent().await?;
         }
         if let Some(upload) = &mut self.upload {
             let (part, claim) = (upload.put_part(payload), Arc::clone(&self.claim));
@@ -452,9 +481,18 @@ impl Parts {
         Ok(())
     }
 
+    /// Waits for the part that is on its way for the longest time. It stays in the list until it is sent: whoever gives
+    /// up waiting is about to abort.
+    async fn first_sent(&mut self) -> object_store::Result<()> {
+        let Some(first) = self.sending.first_mut() else { return Ok(()) };
+        let sent = joined(first).await;
+        self.sending.remove(0);
+        sent
+    }
+
     async fn complete(mut self) -> object_store::Result<()> {
-        while let Some(part) = self.sending.pop() {
-            if let Err(error) = joined(part).await {
+        while !self.sending.is_empty() {
+            if let Err(error) = self.first_sent().await {
                 self.abort().await;
                 return Err(error);
             }
@@ -503,6 +541,211 @@ impl Drop for Parts {
     }
 }
 
-async fn joined<T>(task: JoinHandle<object_store::Result<T>>) -> object_store::Result<T> {
+async fn joined<T>(
+    task: impl Future<Output = Result<object_store::Result<T>, JoinError>>,
+) -> object_store::Result<T> {
     task.await.unwrap_or_else(|error| Err(object_store::Error::JoinError { source: error }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::mpsc;
+    use std::thread;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::store::Place;
+    use crate::{Algorithm, BlobStore, Progress, Uploads};
+
+    const SHORT: Duration = Duration::from_millis(200);
+
+    /// Starts a service whose answers are written by `answer`, which is given the first line and the headers of each
+    /// request; the connection ends when it returns false. Returns the store that asks it.
+    fn service(
+        limits: Limits,
+        answer: impl Fn(&str, &mut TcpStream) -> bool + Clone + Send + 'static,
+    ) -> Arc<S3Store> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            for connection in listener.incoming() {
+                let (mut connection, answer) = (connection.unwrap(), answer.clone());
+                thread::spawn(move || {
+                    let mut requests = BufReader::new(connection.try_clone().unwrap());
+                    while let Some(request) = request(&mut requests)
+                        && answer(&request, &mut connection)
+                    {}
+                });
+            }
+        });
+        let variables = [
+            ("AWS_ENDPOINT", format!("http://{address}")),
+            ("AWS_ALLOW_HTTP", "true".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "key".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
+        ];
+        let settings = S3Settings {
+            bucket: "bucket".to_owned(),
+            prefix: String::new(),
+            variables: variables.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+        };
+        Arc::new(S3Store::open_with(&settings, limits).unwrap())
+    }
+
+    /// Reads a request to its end, and returns its head.
+    fn request(from: &mut BufReader<TcpStream>) -> Option<String> {
+        let (mut head, mut length) = (String::new(), 0);
+        while !head.ends_with("\r\n\r\n") {
+            let start = head.len();
+            if from.read_line(&mut head).ok()? == 0 {
+                return None;
+            }
+            let line = head[start..].to_ascii_lowercase();
+            length =
+                line.strip_prefix("content-length:").map_or(length, |value| value.trim().parse().unwrap());
+        }
+        io::copy(&mut from.take(length), &mut io::sink()).ok()?;
+        Some(head)
+    }
+
+    fn send(to: &mut TcpStream, status: &str, headers: &str, body: &[u8]) -> bool {
+        let head = format!(
+            "HTTP/1.1 {status}\r\nETag: \"tag\"\r\nLast-Modified: Mon, 02 Mar 2026 12:00:00 GMT\r\n{headers}\r\n"
+        );
+        to.write_all(head.as_bytes()).and_then(|()| to.write_all(body)).is_ok()
+    }
+
+    fn run<T>(test: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(test)
+    }
+
+    fn blob() -> Digest {
+        Digest::of(Algorithm::Sha256, b"whatever the service says")
+    }
+
+    const CONTENT: &[u8] = b"a layer of an image";
+
+    #[test]
+    fn a_download_goes_on_where_its_connection_broke() {
+        // It took longer until then than a request is tried again.
+        let limits = Limits { retry: Duration::ZERO, ..LIMITS };
+        let store = service(limits, |request, connection| {
+            if request.contains("range: bytes=7-18") {
+                let headers = "Content-Length: 12\r\nContent-Range: bytes 7-18/19\r\n";
+                return send(connection, "206 Partial Content", headers, &CONTENT[7..]);
+            }
+            send(connection, "200 OK", "Content-Length: 19\r\n", &CONTENT[..7]);
+            false
+        });
+        run(async {
+            let bytes = store.read(&blob(), None, None).await.unwrap().bytes;
+            let pieces: Vec<_> = bytes.try_collect().await.unwrap();
+            assert_eq!(pieces.concat(), CONTENT);
+        });
+    }
+
+    #[test]
+    fn a_slow_reader_is_no_silent_service() {
+        let (release, released) = mpsc::channel();
+        let released = Arc::new(parking_lot::Mutex::new(released));
+        let store = service(Limits { silence: SHORT, ..LIMITS }, move |_, connection| {
+            send(connection, "200 OK", "Content-Length: 19\r\n", &CONTENT[..7]);
+            released.lock().recv().unwrap();
+            connection.write_all(&CONTENT[7..]).is_ok()
+        });
+        run(async {
+            let mut bytes = store.read(&blob(), None, None).await.unwrap().bytes;
+            assert_eq!(bytes.next().await.unwrap().unwrap(), CONTENT[..7]);
+            // It asks, and before it is told that there is more, it has something else to do for a while.
+            assert!(bytes.next().now_or_never().is_none());
+            release.send(()).unwrap();
+            tokio::time::sleep(3 * SHORT).await;
+            let pieces: Vec<_> = bytes.try_collect().await.unwrap();
+            assert_eq!(pieces.concat(), CONTENT[7..]);
+        });
+    }
+
+    #[test]
+    fn a_silent_service_is_not_waited_for() {
+        let limits = Limits { silence: SHORT, ..LIMITS };
+        let (_keep, silence) = mpsc::channel::<()>();
+        let silence = Arc::new(parking_lot::Mutex::new(silence));
+        let store = service(limits, move |_, connection| {
+            send(connection, "200 OK", "Content-Length: 19\r\n", &CONTENT[..7]);
+            silence.lock().recv().is_ok()
+        });
+        run(async {
+            let mut bytes = store.read(&blob(), None, None).await.unwrap().bytes;
+            assert_eq!(bytes.next().await.unwrap().unwrap(), CONTENT[..7]);
+            let error = bytes.next().await.unwrap().unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            assert!(bytes.next().await.is_none());
+        });
+        let (_keep, silence) = mpsc::channel::<()>();
+        let silence = Arc::new(parking_lot::Mutex::new(silence));
+        let store = service(limits, move |_, _| silence.lock().recv().is_ok());
+        run(async {
+            for range in [None, Some(0..5), Some(0..0)] {
+                let refused = store.read(&blob(), None, range).await.unwrap_err();
+                assert!(matches!(refused, Error::Unavailable { .. }), "{refused:?}");
+            }
+            let refused = store.size(&blob()).await.unwrap_err();
+            assert!(matches!(refused, Error::Unavailable { .. }), "{refused:?}");
+        });
+    }
+
+    /// What arrives after the end of its upload would stay in the bucket.
+    #[test]
+    fn an_upload_is_aborted_when_no_part_is_on_its_way() {
+        let (sender, log) = mpsc::channel();
+        let store = service(LIMITS, move |request, connection| {
+            let log = |what: &str| sender.send(what.to_owned()).is_ok();
+            match request.split(' ').next() {
+                Some("POST") => {
+                    let body = "<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>";
+                    send(
+                        connection,
+                        "200 OK",
+                        &format!("Content-Length: {}\r\n", body.len()),
+                        body.as_bytes(),
+                    )
+                }
+                Some("PUT") if request.contains("partNumber=1&") => {
+                    log("the first part is begun");
+                    thread::sleep(SHORT);
+                    log("the first part is written");
+                    send(connection, "200 OK", "Content-Length: 0\r\n", b"")
+                }
+                Some("PUT") => send(connection, "200 OK", "Content-Length: 0\r\n", b""),
+                _ => log("aborted") && send(connection, "204 No Content", "", b""),
+            }
+        });
+        run(async {
+            let uploads = Uploads::new(&BlobStore { place: Place::S3(store) });
+            let session = SessionId::from_random([1; 16]);
+            let endless = stream::repeat_with(|| Ok(Bytes::from_static(&[0; 65_536])));
+            let none = Progress::default();
+            let append = uploads.append(session, &none, None, Algorithm::Sha256, endless);
+            let mut append = Box::pin(append);
+            let mut events = Vec::new();
+            while events.is_empty() {
+                // There is no end to what it could send, but it waits for the first part after two more.
+                let given_up = tokio::time::timeout(Duration::from_millis(1), &mut append).await;
+                assert!(given_up.is_err());
+                events.extend(log.try_iter());
+            }
+            let _ = tokio::time::timeout(SHORT / 2, &mut append).await;
+            drop(append);
+            events.extend(log.iter().take(2));
+            assert_eq!(events, ["the first part is begun", "the first part is written", "aborted"]);
+        });
+    }
 }
