@@ -2,7 +2,7 @@
 //! names a bucket, on that.
 //!
 //! `PORTCULLIS_TEST_S3=s3://bucket/prefix` names the bucket; the variables that begin with `AWS_` say where the service
-//! is, as they do for the program. Each test works below a prefix of its own.
+//! is, as they do for the program. Each test works below a prefix of its own. `scripts/with-bucket` sets all of them.
 
 #![expect(clippy::unwrap_used, reason = "a test, with functions that serve the tests")]
 
@@ -44,15 +44,13 @@ impl Stand {
         Stand::new(move || BlobStore::local(&path).unwrap(), Some(folder))
     }
 
-    /// Returns a store in the bucket of the environment, if there is one.
-    fn s3(test: &str) -> Option<Stand> {
+    /// Returns a store in the bucket of the environment, if there is one. Its prefix is short: s3s-fs makes names of
+    /// files from those of objects, and SHA-512 leaves little room.
+    fn s3() -> Option<Stand> {
         let (bucket, prefix) = bucket()?;
-        // The name of a new folder is one that nobody else has.
-        let folder = tempfile::tempdir().unwrap();
-        let nonce = folder.path().file_name().unwrap().to_str().unwrap().trim_start_matches('.');
         let settings = S3Settings {
             bucket,
-            prefix: format!("{prefix}/{test}-{nonce}").trim_start_matches('/').to_owned(),
+            prefix: format!("{prefix}/{}", nonce()).trim_start_matches('/').to_owned(),
             variables: std::env::vars().collect(),
         };
         Some(Stand::new(move || BlobStore::s3(&settings).unwrap(), None))
@@ -118,6 +116,13 @@ fn bucket() -> Option<(String, String)> {
     Some((bucket.to_owned(), prefix.trim_matches('/').to_owned()))
 }
 
+/// Returns a word that nobody else has.
+fn nonce() -> String {
+    // As the name of a new folder is.
+    let folder = tempfile::tempdir().unwrap();
+    folder.path().file_name().unwrap().to_str().unwrap().trim_start_matches('.').to_owned()
+}
+
 fn sha256(content: &[u8]) -> Digest {
     Digest::of(Algorithm::Sha256, content)
 }
@@ -160,7 +165,7 @@ macro_rules! contract {
         }
         mod bucket {
             $(#[test] fn $claim() {
-                match super::Stand::s3(stringify!($claim)) {
+                match super::Stand::s3() {
                     Some(stand) => super::run(super::$claim(stand)),
                     None => println!("skipped: PORTCULLIS_TEST_S3 names no bucket"),
                 }
@@ -669,6 +674,82 @@ async fn an_unknown_session_has_nothing(stand: Stand) {
     stand.uploads.cancel(stand.session()).await.unwrap();
 }
 
+/// What is true of a bucket alone.
+mod service {
+    use object_store::aws::{AmazonS3, AmazonS3Builder};
+    use object_store::path::Path;
+    use object_store::{ObjectStore, ObjectStoreExt, PutMode, UpdateVersion};
+
+    use super::*;
+
+    fn client(bucket: &str) -> AmazonS3 {
+        AmazonS3Builder::from_env().with_bucket_name(bucket).build().unwrap()
+    }
+
+    /// Returns a name below the prefix that no other test has.
+    fn own_name(prefix: &str, name: &str) -> String {
+        format!("{prefix}/{}/{name}", nonce()).trim_start_matches('/').to_owned()
+    }
+
+    /// The suite is to pass on a service that honours conditions of writes as well as on one that ignores them. This makes
+    /// sure that it ran on the kind that it was meant to run on.
+    #[test]
+    fn writes_to_the_bucket_are_conditional_only_where_they_are_said_to_be() {
+        let Some((bucket, prefix)) = bucket() else {
+            return println!("skipped: PORTCULLIS_TEST_S3 names no bucket");
+        };
+        let honoured = match std::env::var("PORTCULLIS_TEST_S3_CONDITIONS").as_deref() {
+            Ok("honoured") => true,
+            Ok("ignored") => false,
+            Ok(other) => panic!("PORTCULLIS_TEST_S3_CONDITIONS is honoured or ignored, not {other}"),
+            Err(_) => {
+                return println!("skipped: PORTCULLIS_TEST_S3_CONDITIONS does not say what is expected");
+            }
+        };
+        run(async {
+            let (client, path) = (client(&bucket), Path::from(own_name(&prefix, "conditional")));
+            let first = client.put(&path, "first".into()).await.unwrap();
+            client.put(&path, "second".into()).await.unwrap();
+            let stale = UpdateVersion { e_tag: first.e_tag, version: None };
+            for mode in [PutMode::Create, PutMode::Update(stale)] {
+                let put = client.put_opts(&path, "third".into(), mode.into()).await;
+                let read = client.get(&path).await.unwrap().bytes().await.unwrap();
+                match honoured {
+                    true => assert_eq!((put.is_err(), &read[..]), (true, &b"second"[..]), "{put:?}"),
+                    false => assert_eq!((put.is_ok(), &read[..]), (true, &b"third"[..]), "{put:?}"),
+                }
+                client.put(&path, "second".into()).await.unwrap();
+            }
+        });
+    }
+
+    /// The documentation says how: the files of one go to the same names in the other.
+    #[test]
+    fn a_folder_can_be_moved_to_a_bucket() {
+        let Some((bucket, prefix)) = bucket() else {
+            return println!("skipped: PORTCULLIS_TEST_S3 names no bucket");
+        };
+        let (folder, prefix) = (Stand::local(), own_name(&prefix, "m"));
+        let variables = std::env::vars().collect();
+        let settings = S3Settings { bucket: bucket.clone(), prefix: prefix.clone(), variables };
+        run(async {
+            let contents = [content(1000, 30), content(70_000, 31)];
+            for content in &contents {
+                let digest = folder.push(content).await;
+                let file = folder.blob_path(&digest);
+                let name = file.strip_prefix(folder.path("")).unwrap().to_str().unwrap();
+                let path = Path::from(format!("{prefix}/{name}"));
+                client(&bucket).put(&path, std::fs::read(&file).unwrap().into()).await.unwrap();
+            }
+            let moved = Stand::new(move || BlobStore::s3(&settings).unwrap(), None);
+            assert_eq!(moved.list().await.len(), contents.len());
+            for content in &contents {
+                assert!(moved.content(&sha256(content)).await == *content);
+            }
+        });
+    }
+}
+
 /// However content is cut into requests and these into pieces, the blob is the same.
 mod any_split {
     use super::*;
@@ -709,7 +790,7 @@ mod any_split {
 
     #[test]
     fn makes_the_same_blob_in_a_bucket() {
-        let Some(stand) = Stand::s3("any_split") else {
+        let Some(stand) = Stand::s3() else {
             return println!("skipped: PORTCULLIS_TEST_S3 names no bucket");
         };
         let algorithm = proptest::sample::select(Algorithm::ALL.to_vec());
