@@ -19,10 +19,10 @@ use crate::{arguments::ServeArguments, config::Configuration, data_folder, forge
 const BACKLOG: u32 = 1024;
 
 /// How long a thread for blocking work stays when there is none; an idle forge should be small.
-const IDLE_THREAD_LIFE: Duration = Duration::from_secs(5);
+const IDLE_THREAD_LIFE: Duration = Duration::from_secs(2);
 
 /// How many threads may wait for the disk at once. Each costs about a megabyte; the work of the others waits in a line.
-const MAX_WAITING_THREADS: usize = 16;
+const MAX_WAITING_THREADS: usize = 8;
 
 /// How long blocking work may still take after everything else has ended.
 const LAST_WORK: Duration = Duration::from_secs(5);

@@ -30,6 +30,17 @@ fn push(forge: &TestForge, repository: &ImageRepository, tag: &str, days_ago: i6
     manifest
 }
 
+/// Pushes images, each so many days ago, and lets the clock stand at today.
+fn push_aged(forge: &TestForge, repository: &ImageRepository, tags: &[(&str, i64)]) {
+    let mut tags = tags.to_vec();
+    tags.sort_by_key(|(_, days)| std::cmp::Reverse(*days));
+    for (at, (tag, days)) in tags.iter().enumerate() {
+        push(forge, repository, tag, 1);
+        let next = tags.get(at + 1).map_or(0, |(_, days)| *days);
+        forge.clock.advance_days(days - next);
+    }
+}
+
 fn repository_id(forge: &TestForge, project: &Project<'_>) -> i64 {
     let found = forge.root().get(&project.path("/registry/repositories")).expect(200).json();
     found[0]["id"].as_i64().unwrap()
@@ -237,9 +248,8 @@ fn tags_are_deleted_in_bulk_at_most_once_an_hour() {
     let forge = forge!();
     let project = forge.project("private");
     let image = repository(&forge, &project, "/x");
-    for (tag, days) in [("latest", 50), ("v1", 40), ("v2", 30), ("v3", 20), ("keep-1", 60), ("other", 70)] {
-        push(&forge, &image, tag, days);
-    }
+    let tags = [("latest", 50), ("v1", 40), ("v2", 30), ("v3", 20), ("keep-1", 60), ("other", 70)];
+    push_aged(&forge, &image, &tags);
     let id = repository_id(&forge, &project);
     let tags = project.path(&format!("/registry/repositories/{id}/tags"));
     let bot = project.token(&["api"], 40);
@@ -379,11 +389,8 @@ fn a_cleanup_policy_runs_when_it_is_due() {
     let forge = forge!();
     let project = forge.project("private");
     let image = repository(&forge, &project, "/x");
-    for (tag, days) in
-        [("latest", 100), ("v1", 90), ("v2", 60), ("v3", 2), ("production-1", 200), ("safe", 150)]
-    {
-        push(&forge, &image, tag, days);
-    }
+    let tags = [("latest", 100), ("v1", 90), ("v2", 60), ("v3", 2), ("production-1", 200), ("safe", 150)];
+    push_aged(&forge, &image, &tags);
     let bot = project.token(&["api"], 40);
     let rule = json!({ "tag_name_pattern": "safe", "minimum_access_level_for_push": "maintainer",
         "minimum_access_level_for_delete": "maintainer" });
@@ -407,7 +414,7 @@ fn a_cleanup_policy_runs_when_it_is_due() {
     assert_eq!(image.tags().len(), 6);
     forge.clock.advance_days(1);
     forge.run_recurring_jobs();
-    // What was built two days before is nine days old now.
+    // What was pushed two days before is nine days old now.
     assert_eq!(image.tags(), ["latest", "production-1", "safe"]);
     let shown = bot.get(&project.path("/registry/repositories")).expect(200).json();
     assert_eq!(shown[0]["cleanup_policy_started_at"], format!("{}T12:00:00.000Z", forge.clock.date(0)));

@@ -7,6 +7,7 @@
 //!
 //! Everything here that touches a file runs on threads for blocking work.
 
+use std::collections::VecDeque;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::ops::Range;
@@ -134,7 +135,13 @@ impl LocalStore {
             let file = File::open(&path).map_err(failed)?;
             let size = file.metadata().map_err(failed)?.len();
             let range = check_range(&digest, size, recorded, range)?;
-            let mut reader = Reader { file: Arc::new(file), next: range.start, end: range.end, ahead: None };
+            let mut reader = Reader {
+                file: Arc::new(file),
+                next: range.start,
+                end: range.end,
+                ahead: None,
+                sent: VecDeque::new(),
+            };
             if range.end - range.start > PIECE_BYTES {
                 // Advice that is not taken costs only time.
                 let _ = rustix::fs::fadvise(&reader.file, range.start, None, Advice::Sequential);
@@ -276,12 +283,13 @@ pub(crate) async fn hash_file(file: &File, size: u64, algorithm: Algorithm) -> R
     let file = file.try_clone().map_err(Error::io("reading an upload"))?;
     blocking(move || {
         let hash = || {
-            let (mut hasher, mut at) = (Hasher::new(algorithm), 0);
+            let (mut hasher, mut at, mut memory) = (Hasher::new(algorithm), 0, Vec::new());
             while at < size {
-                let piece =
-                    read_piece(&file, at, HASH_BYTES.min((size - at).try_into().unwrap_or(usize::MAX)))?;
+                let length = HASH_BYTES.min((size - at).try_into().unwrap_or(usize::MAX));
+                let piece = read_piece(&file, at, length, memory)?;
                 at += piece.len() as u64;
                 hasher.update(&piece);
+                memory = piece.into();
             }
             Ok(hasher.digest())
         };
@@ -315,7 +323,12 @@ struct Reader {
     next: u64,
     end: u64,
     ahead: Option<JoinHandle<io::Result<Bytes>>>,
+    /// The last pieces: when nobody else has one any more, its memory takes the next one in.
+    sent: VecDeque<Bytes>,
 }
+
+/// How many pieces are kept for their memory: the one that is on its way to the client, and the one before.
+const KEPT_PIECES: usize = 2;
 
 impl Reader {
     /// Returns where the next piece is, and how long it is.
@@ -328,14 +341,31 @@ impl Reader {
     /// Reads the next piece, which is empty at the end. Blocks.
     fn read_now(&mut self) -> io::Result<Bytes> {
         let (at, length) = self.step();
-        read_piece(&self.file, at, length)
+        let piece = read_piece(&self.file, at, length, Vec::new())?;
+        self.keep(&piece);
+        Ok(piece)
+    }
+
+    fn keep(&mut self, piece: &Bytes) {
+        if self.next < self.end {
+            self.sent.truncate(KEPT_PIECES - 1);
+            self.sent.push_front(piece.clone());
+        }
+    }
+
+    /// Returns the memory of a piece that is not needed any more, or none.
+    fn spare(&mut self) -> Vec<u8> {
+        match self.sent.pop_back_if(|piece| piece.is_unique()) {
+            Some(piece) => piece.into(),
+            None => Vec::new(),
+        }
     }
 
     /// Begins to read the next piece, if there is one.
     fn read_ahead(&mut self) {
         if self.next < self.end {
-            let (file, (at, length)) = (Arc::clone(&self.file), self.step());
-            self.ahead = Some(tokio::task::spawn_blocking(move || read_piece(&file, at, length)));
+            let (file, (at, length), spare) = (Arc::clone(&self.file), self.step(), self.spare());
+            self.ahead = Some(tokio::task::spawn_blocking(move || read_piece(&file, at, length, spare)));
         }
     }
 
@@ -346,6 +376,7 @@ impl Reader {
             }
             let piece = match reader.ahead.take()?.await {
                 Ok(Ok(piece)) => {
+                    reader.keep(&piece);
                     reader.read_ahead();
                     Ok(piece)
                 }
@@ -361,9 +392,10 @@ impl Reader {
     }
 }
 
-/// Reads exactly `length` bytes. That the file ends earlier is an error.
-fn read_piece(file: &File, offset: u64, length: usize) -> io::Result<Bytes> {
-    let mut piece = Vec::with_capacity(length);
+/// Reads exactly `length` bytes, into the memory of `piece`. That the file ends earlier is an error.
+fn read_piece(file: &File, offset: u64, length: usize, mut piece: Vec<u8>) -> io::Result<Bytes> {
+    piece.clear();
+    piece.reserve_exact(length);
     while piece.len() < length {
         let at = offset + piece.len() as u64;
         let read = rustix::io::retry_on_intr(|| rustix::io::pread(file, spare_capacity(&mut piece), at))?;

@@ -27,11 +27,7 @@ statements! {
           WHERE f.manifest_id = m.id AND f.kind = 'manifest')) \
         FROM container_tags t JOIN container_manifests m ON m.id = t.manifest_id \
         WHERE t.repository_id = $1 AND t.name = $2";
-    ALL_WITH_AGE = "SELECT t.name, t.manifest_id, COALESCE(m.built_at, (SELECT MAX(c.built_at) FROM container_manifest_references f \
-          JOIN container_manifests c ON c.repository_id = m.repository_id AND c.digest = f.digest \
-          WHERE f.manifest_id = m.id AND f.kind = 'manifest')) \
-        FROM container_tags t JOIN container_manifests m ON m.id = t.manifest_id \
-        WHERE t.repository_id = $1 ORDER BY t.name";
+    ALL_WITH_AGE = "SELECT name, manifest_id, updated_at FROM container_tags WHERE repository_id = $1 ORDER BY name";
     NAMES_ON = "SELECT name FROM container_tags WHERE manifest_id = $1 ORDER BY name";
 }
 
@@ -233,8 +229,8 @@ pub struct AgedTag {
     pub name: String,
     /// The manifest it is on.
     pub manifest: ContainerManifestId,
-    /// As in [`TagDetails`].
-    pub built_at: Option<i64>,
+    /// When it was put on it, in Unix microseconds.
+    pub pushed_at: i64,
 }
 
 /// Returns every tag of a repository.
@@ -243,7 +239,7 @@ pub struct AgedTag {
 /// The database's.
 pub async fn all_with_age(tx: &mut Tx, repository: ContainerRepositoryId) -> Result<Vec<AgedTag>, Error> {
     let map = |row: &Row<'_>| {
-        Ok(AgedTag { name: row.get(0)?, manifest: ContainerManifestId(row.get(1)?), built_at: row.get(2)? })
+        Ok(AgedTag { name: row.get(0)?, manifest: ContainerManifestId(row.get(1)?), pushed_at: row.get(2)? })
     };
     tx.all(&ALL_WITH_AGE, &[V::from(repository.0)], map).await
 }

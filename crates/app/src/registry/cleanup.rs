@@ -192,20 +192,20 @@ impl Selection {
         words.read().map(Some)
     }
 
-    /// Returns which of all tags of a repository go. A tag of which nobody knows when its image was built counts as old.
+    /// Returns which of all tags of a repository go. A tag is as old as the push that put it where it is: images that are
+    /// built to be the same whenever they are built say that they are decades old.
     fn select(&self, mut tags: Vec<AgedTag>, rules: &[TagRule], now: i64) -> Vec<AgedTag> {
         tags.retain(|tag| {
             tag.name != "latest"
                 && self.delete.matches(&tag.name)
                 && !self.keep.as_ref().is_some_and(|keep| keep.matches(&tag.name))
         });
-        tags.sort_by(|a, b| (Reverse(a.built_at), &a.name).cmp(&(Reverse(b.built_at), &b.name)));
+        tags.sort_by(|a, b| (Reverse(a.pushed_at), &a.name).cmp(&(Reverse(b.pushed_at), &b.name)));
         let kept = usize::try_from(self.keep_n.unwrap_or(0)).unwrap_or(usize::MAX).min(tags.len());
         tags.drain(..kept);
-        tags.retain(|tag| match (self.older_than, tag.built_at) {
-            (Some(age), Some(built_at)) => built_at < now.saturating_sub(age),
-            _ => true,
-        });
+        if let Some(age) = self.older_than {
+            tags.retain(|tag| tag.pushed_at < now.saturating_sub(age));
+        }
         tags.retain(|tag| !tag_rules::mentions(rules, &tag.name));
         tags
     }
@@ -408,16 +408,16 @@ mod tests {
         }
     }
 
-    fn tags(ages: &[(&str, Option<i64>)]) -> Vec<AgedTag> {
-        let tag = |(name, hours): &(&str, Option<i64>)| AgedTag {
+    fn tags(ages: &[(&str, i64)]) -> Vec<AgedTag> {
+        let tag = |(name, hours): &(&str, i64)| AgedTag {
             name: (*name).to_owned(),
             manifest: ContainerManifestId(1),
-            built_at: hours.map(|hours| NOW - hours * HOUR),
+            pushed_at: NOW - hours * HOUR,
         };
         ages.iter().map(tag).collect()
     }
 
-    fn gone(selection: &Selection, ages: &[(&str, Option<i64>)], rules: &[TagRule]) -> Vec<String> {
+    fn gone(selection: &Selection, ages: &[(&str, i64)], rules: &[TagRule]) -> Vec<String> {
         let mut names: Vec<_> =
             selection.select(tags(ages), rules, NOW).into_iter().map(|tag| tag.name).collect();
         names.sort();
@@ -428,16 +428,16 @@ mod tests {
     #[test]
     fn the_worked_example() {
         let ages = [
-            ("latest", Some(2)),
-            ("production-v44", Some(3 * 24)),
-            ("production-v43", Some(6 * 24)),
-            ("production-v42", Some(11 * 24)),
-            ("dev-v44", Some(2 * 24)),
-            ("dev-v43", Some(5 * 24)),
-            ("dev-v42", Some(10 * 24)),
-            ("v44", Some(24)),
-            ("v43", Some(12 * 24)),
-            ("v42", Some(20 * 24)),
+            ("latest", 2),
+            ("production-v44", 3 * 24),
+            ("production-v43", 6 * 24),
+            ("production-v42", 11 * 24),
+            ("dev-v44", 2 * 24),
+            ("dev-v43", 5 * 24),
+            ("dev-v42", 10 * 24),
+            ("v44", 24),
+            ("v43", 12 * 24),
+            ("v42", 20 * 24),
         ];
         let selection = selection(".*", Some("production-.*"), Some(1), Some("7d"));
         assert_eq!(gone(&selection, &ages, &[]), ["dev-v42", "v42", "v43"]);
@@ -445,7 +445,7 @@ mod tests {
 
     #[test]
     fn the_newest_stay_before_the_age_is_asked() {
-        let ages = [("a", Some(1)), ("b", Some(2)), ("c", Some(100)), ("d", Some(200))];
+        let ages = [("a", 1), ("b", 2), ("c", 100), ("d", 200)];
         // Both that are kept are young already, so all old ones go.
         assert_eq!(gone(&selection(".*", None, Some(2), Some("1d")), &ages, &[]), ["c", "d"]);
         assert_eq!(gone(&selection(".*", None, Some(3), Some("1d")), &ages, &[]), ["d"]);
@@ -455,16 +455,9 @@ mod tests {
 
     #[test]
     fn latest_stays_whatever_matches_and_is_none_of_those_that_are_kept() {
-        let ages = [("latest", Some(1)), ("a", Some(2)), ("b", Some(3))];
+        let ages = [("latest", 1), ("a", 2), ("b", 3)];
         assert_eq!(gone(&selection("latest|a|b", None, Some(1), None), &ages, &[]), ["b"]);
         assert_eq!(gone(&selection("latest", None, None, None), &ages, &[]), [""; 0]);
-    }
-
-    #[test]
-    fn an_age_that_nobody_knows_counts_as_old() {
-        let ages = [("a", None), ("b", Some(1)), ("c", Some(0))];
-        assert_eq!(gone(&selection(".*", None, None, Some("90d")), &ages, &[]), ["a"]);
-        assert_eq!(gone(&selection(".*", None, Some(2), None), &ages, &[]), ["a"]);
     }
 
     #[test]
@@ -475,7 +468,7 @@ mod tests {
             push: level,
             delete: level,
         };
-        let ages = [("v1", Some(1)), ("v2-release", Some(2)), ("dev", Some(3))];
+        let ages = [("v1", 1), ("v2-release", 2), ("dev", 3)];
         let rules = [rule("*-release", Some(40)), rule("v1", None)];
         assert_eq!(gone(&selection(".*", None, None, None), &ages, &rules), ["dev"]);
         // They are protected after the newest were counted, so one of these two slots is theirs.

@@ -131,8 +131,8 @@ pub async fn container_tags_are_listed(place: &Place) {
     }
     assert_eq!(container_tags::details(&mut tx, repository, "elsewhere").await.unwrap(), None);
     let ages = container_tags::all_with_age(&mut tx, repository).await.unwrap();
-    let age = |tag: &str| ages.iter().find(|aged| aged.name == tag).unwrap().built_at;
-    assert_eq!((ages.len(), age("index"), age("z")), (8, Some(9), Some(7)));
+    let age = |tag: &str| ages.iter().find(|aged| aged.name == tag).unwrap().pushed_at;
+    assert_eq!((ages.len(), age("index"), age("z")), (8, NOW, NOW));
 }
 
 pub async fn cleanup_policies_are_found_when_they_are_due(place: &Place) {
