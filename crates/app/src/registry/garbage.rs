@@ -8,7 +8,7 @@
 //! since; then the content goes, then the row. An upload of the same content touches the row before it relies on what is
 //! stored, so one of the two sees the other: the upload waits until the row is gone, or the blob stays.
 //!
-//! Several runs may be at work at once, in several processes. The mark is a lease: who made it has [`PATIENCE`] to delete
+//! Several runs may be at work at once, in several processes. The mark is a lease: who made it has a minute to delete
 //! the content, and another run goes on with the deletion only long after that. Otherwise the slower one of two could
 //! delete what was uploaded since the quicker one had ended.
 
