@@ -36,7 +36,7 @@ const MAX_INTERPRETER_LINE_BYTES: usize = 126;
 pub(crate) struct Git {
     program: PathBuf,
     version: String,
-    hooks: PathBuf,
+    hook: PathBuf,
     environment: Vec<(OsString, OsString)>,
     configuration: Vec<(String, OsString)>,
 }
@@ -49,9 +49,8 @@ impl Git {
         let hooks = own.join("hooks");
         make_private_dir(&home)?;
         make_private_dir(&hooks)?;
-        for name in hook::NAMES {
-            write_hook(&hooks, name, &settings.hook_program)?;
-        }
+        let hook = hooks.join(hook::NAME);
+        write_hook(&hook, &settings.hook_program)?;
         let environment = vec![
             ("PATH".into(), settings.search_path.clone().into()),
             ("LC_ALL".into(), "C".into()),
@@ -61,7 +60,7 @@ impl Git {
             ("GIT_TERMINAL_PROMPT".into(), "0".into()),
         ];
         let configuration = configuration(settings, &hooks);
-        let mut git = Git { program, version: String::new(), hooks, environment, configuration };
+        let mut git = Git { program, version: String::new(), hook, environment, configuration };
         git.version = git.ask_version().await?;
         Ok(git)
     }
@@ -94,15 +93,12 @@ impl Git {
         &self.version
     }
 
-    /// Makes sure that the hooks are where git looks for them, because git goes on without a hook it does not find.
-    pub(crate) fn check_hooks(&self) -> Result<(), Error> {
-        if hook::NAMES.iter().all(|name| is_executable(&self.hooks.join(name))) {
+    /// Makes sure that the hook is where git looks for it, because git goes on without a hook it does not find.
+    pub(crate) fn check_hook(&self) -> Result<(), Error> {
+        if is_executable(&self.hook) {
             return Ok(());
         }
-        Err(Error::internal(format!(
-            "the hooks in {} are gone; restart to make them again",
-            self.hooks.display()
-        )))
+        Err(Error::internal(format!("the hook {} is gone; restart to make it again", self.hook.display())))
     }
 
     /// Begins a command that is told its repository by a path argument, as the two services are.
@@ -278,36 +274,35 @@ pub(crate) fn make_private_dir(path: &Path) -> Result<(), Error> {
         .map_err(Error::io(format!("making the folder {}", path.display())))
 }
 
-/// Writes the file that git runs as a hook: it starts our program with the hook's name.
+/// Writes the file that git runs as its hook: it starts our program with the hook's name.
 ///
 /// It is a script and not a link to the program on purpose. Where git finds no hook it goes on without one, and a link
 /// to a program that has just been replaced or removed is no hook; a script whose program is missing fails, and the
 /// push is refused. The file is replaced in one step, because a server that is running may be about to start it.
-fn write_hook(hooks: &Path, name: &str, program: &Path) -> Result<(), Error> {
-    let place = hooks.join(name);
+fn write_hook(place: &Path, program: &Path) -> Result<(), Error> {
     let doing = || Error::io(format!("making the hook {}", place.display()));
     let program = std::path::absolute(program).map_err(doing())?;
     let program =
         program.to_str().ok_or_else(|| Error::Unusable("the path of the program is not UTF-8".into()))?;
-    let script = hook_script(name, program);
-    if fs::read_to_string(&place).is_ok_and(|text| text == script) && is_executable(&place) {
+    let script = hook_script(program);
+    if fs::read_to_string(place).is_ok_and(|text| text == script) && is_executable(place) {
         return Ok(());
     }
-    let fresh = hooks.join(format!(".{name}-{}", std::process::id()));
+    let fresh = place.with_file_name(format!(".{}-{}", hook::NAME, std::process::id()));
     let written = fs::write(&fresh, script)
         .and_then(|()| fs::set_permissions(&fresh, fs::Permissions::from_mode(0o700)))
-        .and_then(|()| fs::rename(&fresh, &place));
+        .and_then(|()| fs::rename(&fresh, place));
     written.map_err(doing())
 }
 
-/// Returns the text of a hook. The system itself starts the program that the first line names, which saves a shell; a
+/// Returns the text of the hook. The system itself starts the program that the first line names, which saves a shell; a
 /// path that such a line cannot carry is started by one.
-fn hook_script(name: &str, program: &str) -> String {
+fn hook_script(program: &str) -> String {
     let line = format!("#!{program} hook");
     if line.len() <= MAX_INTERPRETER_LINE_BYTES && !program.contains(char::is_whitespace) {
         return format!("{line}\n");
     }
-    format!("#!/bin/sh\nexec '{}' hook {name}\n", program.replace('\'', "'\\''"))
+    format!("#!/bin/sh\nexec '{}' hook {}\n", program.replace('\'', "'\\''"), hook::NAME)
 }
 
 fn is_executable(path: &Path) -> bool {
@@ -320,13 +315,13 @@ mod tests {
 
     #[test]
     fn a_hook_is_started_by_the_system_where_its_path_allows() {
-        assert_eq!(hook_script("pre-receive", "/usr/bin/portcullis"), "#!/usr/bin/portcullis hook\n");
+        assert_eq!(hook_script("/usr/bin/portcullis"), "#!/usr/bin/portcullis hook\n");
         let long = format!("/{}", "x".repeat(200));
         for program in ["/it's here/portcullis", "/a\tb", &long] {
-            let script = hook_script("post-receive", program);
+            let script = hook_script(program);
             assert!(script.starts_with("#!/bin/sh\nexec '/"), "{script}");
-            assert!(script.ends_with("' hook post-receive\n"), "{script}");
+            assert!(script.ends_with("' hook pre-receive\n"), "{script}");
         }
-        assert!(hook_script("pre-receive", "/it's/a b").contains("'/it'\\''s/a b'"));
+        assert!(hook_script("/it's/a b").contains("'/it'\\''s/a b'"));
     }
 }

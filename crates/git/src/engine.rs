@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::answers::{self, Answers, Collected, Found, Key};
 use crate::command::{Call, Git};
+use crate::delivery::{self, Delivery};
 use crate::disk::{self, Layout, blocking};
 use crate::exchange::{self, Beginning, Exchange, GitOutput, Input, Measure};
 use crate::history::{self, CommitSummary, FirstCommit};
@@ -25,7 +26,7 @@ use crate::process;
 use crate::push::Conversation;
 use crate::{Error, GitProtocol, ObjectFormat, ObjectId, PushJudge, RefName, Service, Settings, refs};
 
-/// The number under which `git receive-pack` and its hooks know the socket to us.
+/// The number under which `git receive-pack` and its hook know the socket to us.
 const HOOK_SOCKET: i32 = 3;
 
 /// The most that git says when it is asked for its capabilities, in bytes.
@@ -383,8 +384,8 @@ impl Engine {
         let repository = self.existing(id)?;
         let format = self.format_of(id, &repository)?;
         let place = self.inner.limits.enter(id).await?;
-        self.inner.git.check_hooks()?;
-        let doing = || Error::io("connecting the hooks of a push");
+        self.inner.git.check_hook()?;
+        let doing = || Error::io("connecting the hook of a push");
         let (ours, theirs) = UnixStream::pair().map_err(doing())?;
         ours.set_nonblocking(true).map_err(doing())?;
         let ours = tokio::net::UnixStream::from_std(ours).map_err(doing())?;
@@ -408,31 +409,13 @@ impl Engine {
             format,
             judge,
             prefix: self.inner.settings.message_prefix.clone(),
+            accepted: OnceLock::new(),
         };
-        let (shared, place) = (Arc::clone(&started.shared), Arc::clone(&started.place));
         let answers = Arc::clone(&self.inner.answers);
-        // It is on its own, because a completed push is told to the judge even when the client has gone.
-        tokio::spawn(async move {
-            // From the yes of the judge until it is told, refs may move at any moment.
-            let may_have_moved = AtomicBool::new(false);
-            let accept = || {
-                let accepted = shared.accept();
-                may_have_moved.store(accepted, Ordering::Relaxed);
-                accepted
-            };
-            // Whoever has seen the end of the push is answered from what it has brought.
-            let moved = || {
-                may_have_moved.store(false, Ordering::Relaxed);
-                answers.forget(id);
-            };
-            conversation.hold(ours, accept, moved).await;
-            if may_have_moved.into_inner() {
-                // Git was ended before it could tell.
-                answers.forget(id);
-            }
-            drop(place);
-        });
-        self.answer(id, started).await
+        let delivery =
+            Delivery { conversation, shared: Arc::clone(&started.shared), moved: move || answers.forget(id) };
+        let engine = self.clone();
+        delivery::begin(delivery, async move { engine.answer(id, started).await }, ours).await
     }
 
     /// Keeps a repository fast and small. Safe to interrupt at any moment, and to repeat.

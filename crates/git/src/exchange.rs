@@ -1,8 +1,8 @@
 //! One answer to one request: how it begins, streams, and ends.
 //!
 //! Four things live while git works. The *pump* carries the request's body to git. The [`GitOutput`] carries git's
-//! answer to the caller, at the caller's pace. For a push, the *conversation* answers git's hooks. And the *watch*
-//! owns the process group: it ends the exchange when git is done, when the caller lets go, when time runs out, or
+//! answer to the caller, at the caller's pace. For a push, the *conversation* answers git's hook, and the *delivery*
+//! reads the answer on its way. And the *watch* owns the process group: it ends the exchange when git is done, when the caller lets go, when time runs out, or
 //! when the repository is taken away. Whichever comes first, no process is left.
 
 use std::collections::VecDeque;
@@ -16,9 +16,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, Stream, StreamExt};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::process::{ChildStdin, ChildStdout, Command};
-use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::io::poll_read_buf;
@@ -134,6 +133,19 @@ impl Shared {
         self.leave_open(ACCEPTED)
     }
 
+    /// Hears that the caller has let go: the exchange is given up, or is given a moment to end if its push has been
+    /// accepted.
+    fn let_go(&self) {
+        if !self.ended.is_cancelled() && !self.abandon(Failure::LetGo) {
+            self.let_go.cancel();
+        }
+    }
+
+    /// Waits until no process of the exchange is left.
+    pub(crate) async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+
     /// Gives the exchange up for `failure`, unless a push has been accepted: then nothing happens. Says whether it did.
     fn abandon(&self, failure: Failure) -> bool {
         let abandoned = self.leave_open(ABANDONED);
@@ -170,7 +182,6 @@ pub(crate) struct Started {
     output: GitOutput,
     must_answer: bool,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) place: Arc<Place>,
 }
 
 /// Starts git and everything around it.
@@ -219,13 +230,15 @@ pub(crate) fn start(beginning: Beginning) -> Result<Started, Error> {
         outcome,
         pump: pump.map(|task| task.abort_handle()),
         shared: Arc::clone(&shared),
-        exit_limit: beginning.exit_limit,
-        _place: Arc::clone(&place),
-        runtime: Handle::current(),
+        _place: place,
     };
-    let output =
-        GitOutput { ready: preface.into_iter().collect(), source: Some(Source::Git(running)), ended: None };
-    Ok(Started { output, must_answer, shared, place })
+    let output = GitOutput {
+        ready: preface.into_iter().collect(),
+        source: Some(Source::Git(running)),
+        ended: None,
+        held: None,
+    };
+    Ok(Started { output, must_answer, shared })
 }
 
 impl Started {
@@ -293,14 +306,15 @@ pub struct GitOutput {
     ready: VecDeque<Bytes>,
     source: Option<Source>,
     ended: Option<Outcome>,
+    held: Option<Held>,
 }
 
 /// Where an answer comes from.
 enum Source {
     /// A process of its own.
     Git(Running),
-    /// An answer that is shared.
-    Shared(mpsc::Receiver<Piece>),
+    /// Somebody who reads it first: an answer that is shared, or one to a push.
+    Pieces(mpsc::Receiver<Piece>),
 }
 
 /// The half of an exchange that the caller holds.
@@ -313,20 +327,24 @@ struct Running {
     outcome: oneshot::Receiver<Outcome>,
     pump: Option<tokio::task::AbortHandle>,
     shared: Arc<Shared>,
-    exit_limit: Duration,
     _place: Arc<Place>,
-    runtime: Handle,
 }
 
 impl GitOutput {
     /// Returns an answer that is known beforehand.
     pub(crate) fn from_memory(chunks: impl IntoIterator<Item = Bytes>) -> GitOutput {
-        GitOutput { ready: chunks.into_iter().collect(), source: None, ended: None }
+        GitOutput { ready: chunks.into_iter().collect(), source: None, ended: None, held: None }
     }
 
     /// Returns an answer that arrives in pieces.
     pub(crate) fn from_pieces(pieces: mpsc::Receiver<Piece>) -> GitOutput {
-        GitOutput { ready: VecDeque::new(), source: Some(Source::Shared(pieces)), ended: None }
+        GitOutput { ready: VecDeque::new(), source: Some(Source::Pieces(pieces)), ended: None, held: None }
+    }
+
+    /// Makes the caller hold an exchange that somebody else reads.
+    pub(crate) fn holding(mut self, held: Held) -> GitOutput {
+        self.held = Some(held);
+        self
     }
 
     /// Says whether git has ended and calls it a success.
@@ -346,13 +364,13 @@ impl Stream for GitOutput {
         }
         let running = match &mut this.source {
             Some(Source::Git(running)) => running,
-            Some(Source::Shared(pieces)) => {
+            Some(Source::Pieces(pieces)) => {
                 let piece = ready!(pieces.poll_recv(context));
                 if let Some(Piece::Bytes(bytes)) = piece {
                     return Poll::Ready(Some(Ok(bytes)));
                 }
                 this.source = None;
-                let cut = || Err(io::Error::other("the shared answer was cut short"));
+                let cut = || Err(io::Error::other("the answer was cut short"));
                 return Poll::Ready(piece.is_none().then(cut));
             }
             None => return Poll::Ready(None),
@@ -403,30 +421,24 @@ impl Stream for GitOutput {
     }
 }
 
+/// An exchange that is let go when this is dropped.
+pub(crate) struct Held(pub(crate) Arc<Shared>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.let_go();
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         if self.shared.ended.is_cancelled() {
             return;
         }
-        let abandoned = self.shared.abandon(Failure::LetGo);
+        self.shared.let_go();
         // Only now may git's input end: an accepted push has been read whole, and an abandoned one cannot be accepted.
         if let Some(pump) = self.pump.take() {
             pump.abort();
-        }
-        if abandoned {
-            return;
-        }
-        // The push has been accepted and its refs are about to move, or have moved. Git writes its report into a
-        // pipe that nobody reads any more, and a broken pipe would kill it before it tells the judge.
-        self.shared.let_go.cancel();
-        if let Some(mut stdout) = self.stdout.take() {
-            let limit = self.exit_limit;
-            self.runtime.spawn(async move {
-                let mut sink = vec![0; 8 * 1024];
-                let drain = async { while let Ok(1..) = stdout.read(&mut sink).await {} };
-                // Whether it ended or not, the watch kills what is left.
-                let _ = tokio::time::timeout(limit, drain).await;
-            });
         }
     }
 }

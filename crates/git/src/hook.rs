@@ -1,4 +1,4 @@
-//! The client half of the hooks: what the program does when git runs it as `pre-receive` or `post-receive`.
+//! The client half of the hook: what the program does when git runs it as `pre-receive`.
 //!
 //! It passes on what git gave it, over a socket that `git receive-pack` inherited from the engine, waits for the
 //! answer, and shows the lines that come back. It decides nothing. Whatever goes wrong here refuses the push: an
@@ -13,44 +13,42 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use crate::wire::{self, Answer, HookName, Question};
+use crate::wire::{self, Answer, Question};
 
-/// The hooks we install.
-pub(crate) const NAMES: [&str; 2] = ["pre-receive", "post-receive"];
+/// The hook we install.
+pub(crate) const NAME: &str = "pre-receive";
 
-/// The variable that tells a hook which of its file descriptors is the socket.
+/// The variable that tells the hook which of its file descriptors is the socket.
 pub(crate) const SOCKET_VARIABLE: &str = "PORTCULLIS_HOOK_FD";
 
 /// How long a hook waits for the engine. The engine gives up first, and then says so itself; this is for an engine that
 /// says nothing.
 const ANSWER_LIMIT: Duration = Duration::from_secs(55);
 
-/// Returns which hook the program was started as, if any: by the arguments `hook` and the hook's name or the path of its
-/// file. A program calls this before it does anything else.
-pub fn name_in_arguments(arguments: impl IntoIterator<Item = OsString>) -> Option<&'static str> {
+/// Says whether the program was started as the hook: by the arguments `hook` and the hook's name or the path of its file.
+/// A program asks this before it does anything else.
+pub fn is_meant(arguments: impl IntoIterator<Item = OsString>) -> bool {
     let mut arguments = arguments.into_iter().skip(1);
-    if arguments.next()? != "hook" {
-        return None;
-    }
-    let file = arguments.next()?;
-    let name = Path::new(&file).file_name()?;
-    NAMES.into_iter().find(|hook| name == *hook)
+    let is_hook = arguments.next().is_some_and(|first| first == "hook");
+    is_hook
+        && arguments.next().is_some_and(|file| Path::new(&file).file_name().is_some_and(|name| name == NAME))
 }
 
-/// Runs a hook and returns the exit status for the process. Every failure refuses the push.
+/// Runs the hook and returns the exit status for the process. Every failure refuses the push.
 ///
 /// Call it at the very start of a process, before any other file is opened.
-pub fn run(name: &str) -> i32 {
-    match ask(name) {
+pub fn run() -> ExitCode {
+    match ask() {
         Ok(answer) => {
             say(&answer.text);
-            i32::from(!answer.accept)
+            if answer.accept { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(reason) => {
             say(&format!("The push could not be checked and was refused: {reason}."));
-            1
+            ExitCode::FAILURE
         }
     }
 }
@@ -62,11 +60,9 @@ fn say(text: &str) {
     }
 }
 
-fn ask(name: &str) -> Result<Answer, String> {
-    let hook = HookName::from_name(name).ok_or("this is not a hook of ours")?;
+fn ask() -> Result<Answer, String> {
     let mut socket = inherited_socket()?;
     let question = Question {
-        hook,
         updates: read_updates()?,
         quarantine: bytes_of("GIT_QUARANTINE_PATH"),
         alternates: bytes_of("GIT_ALTERNATE_OBJECT_DIRECTORIES"),
@@ -179,26 +175,29 @@ fn push_options() -> Result<Vec<Vec<u8>>, String> {
 mod tests {
     use super::*;
 
-    fn started_as(arguments: &[&str]) -> Option<&'static str> {
-        name_in_arguments(arguments.iter().map(OsString::from))
+    fn is_meant_by(arguments: &[&str]) -> bool {
+        is_meant(arguments.iter().map(OsString::from))
     }
 
     #[test]
-    fn a_hook_is_known_by_its_arguments() {
-        assert_eq!(started_as(&["portcullis", "hook", "pre-receive"]), Some("pre-receive"));
-        assert_eq!(started_as(&["portcullis", "hook", "post-receive"]), Some("post-receive"));
-        assert_eq!(started_as(&["portcullis", "hook", "/srv/hooks/pre-receive"]), Some("pre-receive"));
-        assert_eq!(started_as(&["portcullis", "hook", "/srv/pre-receive/.."]), None);
-        assert_eq!(started_as(&["portcullis", "hook", "update"]), None);
-        assert_eq!(started_as(&["portcullis", "serve"]), None);
-        assert_eq!(started_as(&["portcullis"]), None);
-        assert_eq!(started_as(&[]), None);
+    fn the_hook_is_known_by_its_arguments() {
+        assert!(is_meant_by(&["portcullis", "hook", "pre-receive"]));
+        assert!(is_meant_by(&["portcullis", "hook", "/srv/hooks/pre-receive"]));
+        for others in [
+            vec!["portcullis", "hook", "/srv/pre-receive/.."],
+            vec!["portcullis", "hook", "update"],
+            vec!["portcullis", "hook"],
+            vec!["portcullis", "serve", "pre-receive"],
+            vec!["portcullis"],
+            vec![],
+        ] {
+            assert!(!is_meant_by(&others), "{others:?}");
+        }
     }
 
     #[test]
     fn without_an_engine_nothing_is_accepted() {
         // The test process has no socket to inherit, so this is the hook that somebody runs by hand.
-        assert_eq!(run("pre-receive"), 1);
-        assert_eq!(run("nonsense"), 1);
+        assert_eq!(run(), ExitCode::FAILURE);
     }
 }

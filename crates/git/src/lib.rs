@@ -11,6 +11,7 @@
 mod ancestry;
 mod answers;
 mod command;
+mod delivery;
 mod disk;
 mod engine;
 mod error;
@@ -23,6 +24,7 @@ mod names;
 mod process;
 mod push;
 mod refs;
+mod report;
 mod settings;
 mod wire;
 

@@ -1,8 +1,9 @@
 //! A push as the judge sees it: what it wants to change, and afterwards what it really changed.
 //!
-//! The engine calls a [`PushJudge`] twice while `git receive-pack` waits in its hooks. Before the first call the
-//! objects are already on disk, in a quarantine that only this push can see; questions about them are answered
-//! inside it. Whatever cannot be understood is refused before the judge hears of it.
+//! The engine calls a [`PushJudge`] twice. First while `git receive-pack` waits in its hook: the objects are already on
+//! disk, in a quarantine that only this push can see, and questions about them are answered inside it. Whatever cannot
+//! be understood is refused before the judge hears of it. And then when git has reported which refs have moved, before
+//! the client sees the end of the answer.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -10,7 +11,7 @@ use std::future::Future;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -20,8 +21,9 @@ use tracing::{error, warn};
 
 use crate::command::Git;
 use crate::process;
-use crate::wire::{self, Answer, HookName, Question};
-use crate::{Error, ObjectFormat, ObjectId, RefName, RefNameError, ancestry, disk};
+use crate::report::Report;
+use crate::wire::{self, Answer, Question};
+use crate::{Error, ObjectFormat, ObjectId, RefName, RefNameError, ancestry, disk, refs};
 
 /// A boxed future, so that [`PushJudge`] can be a trait object.
 pub type JudgeFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -33,8 +35,10 @@ pub trait PushJudge: Send + Sync + 'static {
     /// 50 s, the push is refused.
     fn before<'a>(&'a self, push: &'a ProposedPush) -> JudgeFuture<'a, Verdict>;
 
-    /// Hears which refs have changed. The push can no longer fail; the returned lines are shown to the person. The
-    /// future runs to its end even when the client has gone away.
+    /// Hears which refs have changed, if any. The push can no longer fail; the returned lines are shown to the person. The
+    /// future runs to its end even when the client has gone away. It is not called for a client that wants no report
+    /// of what became of its push, which no Git does, nor when git dies between the two: so what `before` wrote down
+    /// must be enough to find out later.
     fn after<'a>(&'a self, push: &'a CompletedPush) -> JudgeFuture<'a, Vec<String>>;
 }
 
@@ -162,59 +166,75 @@ impl CompletedPush {
     }
 }
 
-/// The engine's half of the conversation with the hooks of one push.
+/// The engine's half of the conversation with the hook of one push, and what came of it.
 pub(crate) struct Conversation {
     pub(crate) git: Arc<Git>,
     pub(crate) repository: PathBuf,
     pub(crate) format: ObjectFormat,
     pub(crate) judge: Arc<dyn PushJudge>,
     pub(crate) prefix: String,
+    /// What has been accepted.
+    pub(crate) accepted: OnceLock<CompletedPush>,
 }
 
 impl Conversation {
-    /// Answers the hooks until git closes the socket. `commit_to` is asked once the judge has accepted: it says whether
-    /// anybody still wants the push, and from then on the push is allowed to end properly. `moved` is called when refs
-    /// have moved, before anybody else hears of it.
-    pub(crate) async fn hold(self, mut socket: UnixStream, commit_to: impl Fn() -> bool, moved: impl Fn()) {
-        loop {
-            let question = match Question::read(&mut socket).await {
-                Ok(question) => question,
-                Err(error) => {
-                    if error.kind() != std::io::ErrorKind::UnexpectedEof {
-                        warn!(%error, "a hook could not be understood");
-                    }
-                    // Closing the socket tells the hook, if there is one, that it has no answer.
-                    return;
+    /// Answers the hook, if git starts it. `commit_to` is asked once the judge has accepted: it says whether anybody
+    /// still wants the push, and from then on the push is allowed to end properly.
+    pub(crate) async fn hold(&self, mut socket: UnixStream, commit_to: impl Fn() -> bool) {
+        let question = match Question::read(&mut socket).await {
+            Ok(question) => question,
+            Err(error) => {
+                if error.kind() != std::io::ErrorKind::UnexpectedEof {
+                    warn!(%error, "a hook could not be understood");
                 }
-            };
-            let answer = match question.hook {
-                HookName::PreReceive => {
-                    let verdict = self.before(question).await;
-                    match verdict {
-                        Verdict::Accept if commit_to() => Answer { accept: true, text: String::new() },
-                        Verdict::Accept => Answer { accept: false, text: String::new() },
-                        Verdict::Refuse(lines) => Answer { accept: false, text: self.text(&lines) },
-                    }
-                }
-                HookName::PostReceive => {
-                    moved();
-                    let lines = self.after(question).await;
-                    Answer { accept: true, text: self.text(&lines) }
-                }
-            };
-            if let Err(error) = socket.write_all(&answer.encode()).await {
-                warn!(%error, "a hook did not wait for its answer");
+                // Closing the socket tells the hook, if there is one, that it has no answer.
                 return;
             }
+        };
+        let answer = match self.before(question).await {
+            Ok(push) if commit_to() => {
+                // Git is told afterwards, so that this is known before a ref moves.
+                let _ = self.accepted.set(push);
+                Answer { accept: true, text: String::new() }
+            }
+            Ok(_) => Answer { accept: false, text: String::new() },
+            Err(lines) => Answer { accept: false, text: self.text(&lines) },
+        };
+        if let Err(error) = socket.write_all(&answer.encode()).await {
+            warn!(%error, "a hook did not wait for its answer");
         }
     }
 
-    async fn before(&self, question: Question) -> Verdict {
-        let refuse = |line: &str| Verdict::Refuse(vec![line.to_owned()]);
-        let updates = match parse_updates(&question.updates, self.format) {
-            Ok(updates) => updates,
-            Err(lines) => return Verdict::Refuse(lines),
-        };
+    /// Tells the judge what has become of an accepted push, and returns what the person is shown.
+    pub(crate) async fn tell(&self, report: &Report) -> String {
+        let Some(accepted) = self.accepted.get() else { return String::new() };
+        let moved = accepted.updates.iter().filter(|update| report.has_moved(&update.name));
+        let push = CompletedPush { updates: moved.cloned().collect(), options: accepted.options.clone() };
+        if push.updates.is_empty() {
+            return String::new();
+        }
+        let heard = std::panic::AssertUnwindSafe(self.judge.after(&push)).catch_unwind();
+        self.text(&heard.await.unwrap_or_default())
+    }
+
+    /// Asks the judge. Returns the push if it may happen, and otherwise what the person is shown.
+    async fn before(&self, question: Question) -> Result<CompletedPush, Vec<String>> {
+        let refuse = |line: &str| Err(vec![line.to_owned()]);
+        let updates = parse_updates(&question.updates, self.format)?;
+        // Git would report a ref as deleted that never existed, if it is told an old id that it does not know either.
+        let deleted = updates.iter().filter(|update| update.kind == UpdateKind::Delete);
+        let deleted: Vec<RefName> = deleted.map(|update| update.name.clone()).collect();
+        if !deleted.is_empty() {
+            let repository = self.repository.clone();
+            match disk::blocking(move || refs::missing(&repository, deleted)).await {
+                Ok(missing) if missing.is_empty() => {}
+                Ok(missing) => return Err(missing.iter().map(not_there).collect()),
+                Err(error) => {
+                    error!(%error, "the refs that a push deletes could not be looked for");
+                    return refuse("The push could not be checked and was refused.");
+                }
+            }
+        }
         let Some(options) = parse_options(question.options) else {
             return refuse("Push options must be text.");
         };
@@ -234,23 +254,11 @@ impl Conversation {
         };
         let judged = std::panic::AssertUnwindSafe(self.judge.before(&push)).catch_unwind();
         match tokio::time::timeout(JUDGE_LIMIT, judged).await {
-            Ok(Ok(verdict)) => verdict,
+            Ok(Ok(Verdict::Accept)) => Ok(CompletedPush { updates: push.updates, options: push.options }),
+            Ok(Ok(Verdict::Refuse(lines))) => Err(lines),
             Ok(Err(_)) => refuse("The push could not be checked and was refused."),
             Err(_) => refuse("Push operation timed out"),
         }
-    }
-
-    async fn after(&self, question: Question) -> Vec<String> {
-        let (Ok(updates), Some(options)) =
-            (parse_updates(&question.updates, self.format), parse_options(question.options))
-        else {
-            // These lines have passed the same parser before the push was accepted.
-            error!("a completed push could not be understood");
-            return Vec::new();
-        };
-        let push = CompletedPush { updates, options };
-        let heard = std::panic::AssertUnwindSafe(self.judge.after(&push)).catch_unwind();
-        heard.await.unwrap_or_default()
     }
 
     fn quarantine(&self, path: Vec<u8>, alternates: Vec<u8>) -> Result<Option<Quarantine>, PathBuf> {
@@ -316,7 +324,7 @@ fn parse_updates(bytes: &[u8], format: ObjectFormat) -> Result<Vec<RefUpdate>, V
             (true, false) => UpdateKind::Create,
             (false, false) => UpdateKind::Update,
             (false, true) => UpdateKind::Delete,
-            (true, true) => return refuse(format!("{name} does not exist.")),
+            (true, true) => return refuse(not_there(&name)),
         };
         if !seen.insert(name.clone()) {
             return refuse(format!("{name} is named more than once."));
@@ -324,6 +332,10 @@ fn parse_updates(bytes: &[u8], format: ObjectFormat) -> Result<Vec<RefUpdate>, V
         updates.push(RefUpdate { name, old, new, kind });
     }
     Ok(updates)
+}
+
+fn not_there(name: &RefName) -> String {
+    format!("{name} does not exist.")
 }
 
 fn parse_options(options: Vec<Vec<u8>>) -> Option<Vec<String>> {

@@ -4,7 +4,7 @@
 //! before it removes the file, so the files must be read first: then a ref that is being packed is seen in at least
 //! one of the two places.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
@@ -37,21 +37,23 @@ pub(crate) fn read(repository: &Path, prefix: &str) -> Result<BTreeMap<RefName, 
             }
         }
     }
-    let packed = match fs::read_to_string(repository.join("packed-refs")) {
-        Ok(packed) => packed,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(doing()(error)),
-    };
-    for line in packed.lines() {
-        // Lines with `#` are the header, lines with `^` the peeled value of the tag above.
-        if let Some((id, name)) = line.split_once(' ')
-            && name.starts_with(prefix)
-            && let (Some(id), Ok(name)) = (ObjectId::parse(id), RefName::parse(name))
-        {
+    for (id, name) in lines_of(&packed(repository)?).filter(|(_, name)| name.starts_with(prefix)) {
+        if let (Some(id), Ok(name)) = (ObjectId::parse(id), RefName::parse(name)) {
             refs.entry(name).or_insert(id);
         }
     }
     Ok(refs)
+}
+
+/// Returns those of some refs that do not exist. Blocks.
+pub(crate) fn missing(repository: &Path, mut names: Vec<RefName>) -> Result<Vec<RefName>, Error> {
+    names.retain(|name| !repository.join(name.as_str()).is_file());
+    if !names.is_empty() {
+        let packed = packed(repository)?;
+        let packed: HashSet<&str> = lines_of(&packed).map(|(_, name)| name).collect();
+        names.retain(|name| !packed.contains(name.as_str()));
+    }
+    Ok(names)
 }
 
 /// Says whether there is any ref at all, of whatever kind. Blocks.
@@ -67,6 +69,21 @@ pub(crate) fn is_empty(repository: &Path) -> Result<bool, Error> {
     // The header alone is left when every packed ref has been deleted.
     let named = packed.lines().any(|line| line.map_or(true, |line| !line.starts_with('#')));
     Ok(!named)
+}
+
+/// Returns what `packed-refs` holds; nothing when there is none.
+fn packed(repository: &Path) -> Result<String, Error> {
+    match fs::read_to_string(repository.join("packed-refs")) {
+        Ok(packed) => Ok(packed),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(Error::io("reading the refs of a repository")(error)),
+    }
+}
+
+/// Returns the refs in the lines of `packed-refs`, each with its id. Lines with `#` are the header, lines with `^` the
+/// peeled value of the tag above.
+fn lines_of(packed: &str) -> impl Iterator<Item = (&str, &str)> {
+    packed.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(' '))
 }
 
 /// Counts the refs that are files of their own.

@@ -12,8 +12,8 @@ pub struct Settings {
     pub git: PathBuf,
     /// The value of `PATH` for git and its own children, colon-separated.
     pub search_path: String,
-    /// The program git runs as its hooks, with the arguments `hook pre-receive` or `hook post-receive`. It must call
-    /// [`crate::hook::run`] when [`crate::hook::name_in_arguments`] says so.
+    /// The program git runs as its hook, with the arguments `hook` and `pre-receive`. It must call [`crate::hook::run`]
+    /// when [`crate::hook::is_meant`] says so.
     pub hook_program: PathBuf,
     /// How many exchanges may run at once in the whole engine.
     pub max_processes: usize,

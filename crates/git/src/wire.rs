@@ -6,7 +6,7 @@
 use std::io::{self, Read};
 
 /// The first bytes of a question. Change it with the format.
-const MAGIC: [u8; 4] = *b"PCH1";
+const MAGIC: [u8; 4] = *b"PCH2";
 
 /// The largest list of updates a hook passes on, in bytes: 100,000 lines of an ordinary length fit several times.
 pub(crate) const MAX_UPDATES_BYTES: usize = 32 * 1024 * 1024;
@@ -24,27 +24,9 @@ const MAX_PATH_BYTES: usize = 16 * 1024;
 /// The longest text of an answer, in bytes.
 const MAX_TEXT_BYTES: usize = 256 * 1024;
 
-/// Which hook asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum HookName {
-    PreReceive,
-    PostReceive,
-}
-
-impl HookName {
-    pub(crate) fn from_name(name: &str) -> Option<HookName> {
-        match name {
-            "pre-receive" => Some(HookName::PreReceive),
-            "post-receive" => Some(HookName::PostReceive),
-            _ => None,
-        }
-    }
-}
-
 /// What a hook was given by git.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Question {
-    pub(crate) hook: HookName,
     /// Standard input as it came: lines of `old new ref`.
     pub(crate) updates: Vec<u8>,
     /// `GIT_QUARANTINE_PATH`, empty when not set.
@@ -58,10 +40,6 @@ pub(crate) struct Question {
 impl Question {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
-        bytes.push(match self.hook {
-            HookName::PreReceive => 1,
-            HookName::PostReceive => 2,
-        });
         put(&mut bytes, &self.updates);
         put(&mut bytes, &self.quarantine);
         put(&mut bytes, &self.alternates);
@@ -74,17 +52,11 @@ impl Question {
 
     pub(crate) async fn read(source: &mut (impl tokio::io::AsyncRead + Unpin)) -> io::Result<Question> {
         use tokio::io::AsyncReadExt;
-        let mut head = [0; 5];
-        source.read_exact(&mut head).await?;
-        let hook = match head {
-            [a, b, c, d, kind] if [a, b, c, d] == MAGIC => kind,
-            _ => return Err(malformed("a hook of another version asked")),
-        };
-        let hook = match hook {
-            1 => HookName::PreReceive,
-            2 => HookName::PostReceive,
-            _ => return Err(malformed("an unknown hook asked")),
-        };
+        let mut magic = [0; MAGIC.len()];
+        source.read_exact(&mut magic).await?;
+        if magic != MAGIC {
+            return Err(malformed("a hook of another version asked"));
+        }
         let updates = take(source, MAX_UPDATES_BYTES).await?;
         let quarantine = take(source, MAX_PATH_BYTES).await?;
         let alternates = take(source, MAX_PATH_BYTES).await?;
@@ -96,7 +68,7 @@ impl Question {
         for _ in 0..count {
             options.push(take(source, MAX_OPTION_BYTES).await?);
         }
-        Ok(Question { hook, updates, quarantine, alternates, options })
+        Ok(Question { updates, quarantine, alternates, options })
     }
 }
 
@@ -168,7 +140,6 @@ mod tests {
 
     fn question() -> Question {
         Question {
-            hook: HookName::PreReceive,
             updates: b"a b c\n".to_vec(),
             quarantine: b"/q".to_vec(),
             alternates: Vec::new(),
@@ -188,13 +159,13 @@ mod tests {
         for length in 0..bytes.len() {
             assert!(Question::read(&mut &bytes[..length]).await.is_err(), "cut at {length}");
         }
-        for position in 0..5 {
+        for position in 0..MAGIC.len() {
             let mut damaged = bytes.clone();
             damaged[position] ^= 0x40;
             assert!(Question::read(&mut damaged.as_slice()).await.is_err(), "damaged at {position}");
         }
         let mut huge = bytes.clone();
-        huge[5..9].copy_from_slice(&u32::MAX.to_be_bytes());
+        huge[4..8].copy_from_slice(&u32::MAX.to_be_bytes());
         assert!(Question::read(&mut huge.as_slice()).await.is_err());
     }
 

@@ -29,9 +29,9 @@ use config::Configuration;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // Git runs this program twice in every push, so a hook does not wait for the command line to be understood.
-    if let Some(hook) = portcullis_git::hook::name_in_arguments(std::env::args_os()) {
-        return exit_code(portcullis_git::hook::run(hook));
+    // Git runs this program in every push, so the hook does not wait for the command line to be understood.
+    if portcullis_git::hook::is_meant(std::env::args_os()) {
+        return portcullis_git::hook::run();
     }
     match run(Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,9 +64,4 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Man { folder } => documents::write_man_pages(&folder),
     }
-}
-
-/// Turns the status of a hook into one the system can carry; what does not fit counts as failure.
-fn exit_code(status: i32) -> ExitCode {
-    u8::try_from(status).map_or(ExitCode::FAILURE, ExitCode::from)
 }

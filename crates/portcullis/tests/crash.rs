@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::collections::hash_map::RandomState;
+use std::fs::Permissions;
 use std::hash::BuildHasher as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -405,6 +407,7 @@ fn what_a_crash_left_of_a_project_does_not_stand_in_the_way_of_the_next_one() {
 
 #[test]
 fn a_push_whose_server_did_not_live_to_record_it_is_recorded_by_whoever_comes_next() {
+    const HUNG_UP: &str = "hung up";
     let forge = forge!();
     let beside = forge.project("private");
     let body = json!({ "name": "empty", "namespace_id": beside.group.id });
@@ -422,23 +425,24 @@ fn a_push_whose_server_did_not_live_to_record_it_is_recorded_by_whoever_comes_ne
         let pushes = events.as_array().unwrap().iter().rev().filter(|event| !event["push_data"].is_null());
         pushes.map(|event| event["push_data"]["ref"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
-    // A post-receive that says nothing is what a server leaves that dies after the refs have moved.
-    let hook = forge.folder().join("data/repositories/@server/hooks/post-receive");
-    let script = std::fs::read_to_string(&hook).unwrap();
+    // Git is ended after the refs have moved and before it says so, as it is by a server that dies.
+    let hook = forge.folder().join("data/repositories/@server/hooks/reference-transaction");
     let unrecorded = |work: &dyn Fn()| {
-        std::fs::write(&hook, "#!/bin/sh\ncat >/dev/null\n").unwrap();
+        let script = "#!/bin/sh\ncat >/dev/null\n[ \"$1\" != committed ] || kill -9 $PPID\n";
+        std::fs::write(&hook, script).unwrap();
+        std::fs::set_permissions(&hook, Permissions::from_mode(0o700)).unwrap();
         work();
-        std::fs::write(&hook, &script).unwrap();
+        std::fs::remove_file(&hook).unwrap();
     };
     let git = Git::default();
     git.repository("work");
     let push = |caller: &Caller, refs: &[&str]| {
         let url = project.git_url(caller);
-        git.run_in("work", &[&["push", "-q", &url], refs].concat())
+        git.run_in("work", &[&["push", "-q", "--atomic", &url], refs].concat())
     };
 
     // The first push of all. The next one knows what it did, so that it is no first push again.
-    unrecorded(&|| drop(push(forge.root(), &["main:trunk"]).works()));
+    unrecorded(&|| drop(push(forge.root(), &["main:trunk"]).fails_with(HUNG_UP)));
     assert_eq!(forge.root().get(&project.path("")).json()["empty_repo"], true);
     push(&developer, &["main:topic"]).works();
     let found = forge.root().get(&project.path("")).json();
@@ -449,7 +453,7 @@ fn a_push_whose_server_did_not_live_to_record_it_is_recorded_by_whoever_comes_ne
     push(&developer, &["main:trunk"]).fails_with("protected branches");
 
     // Moved twice, the branch has both moves in its story.
-    unrecorded(&|| drop(push(&developer, &["main:topic"]).works()));
+    unrecorded(&|| drop(push(&developer, &["main:topic"]).fails_with(HUNG_UP)));
     git.commit("work", "b.txt", "b");
     push(&developer, &["main:topic"]).works();
     feed();
@@ -457,7 +461,7 @@ fn a_push_whose_server_did_not_live_to_record_it_is_recorded_by_whoever_comes_ne
     assert_eq!(story(forge.root(), &project, "topic").as_deref(), Some(tip.trim()));
 
     // With no push after it, the job finds it.
-    unrecorded(&|| drop(push(&developer, &["main:late", ":other"]).works()));
+    unrecorded(&|| drop(push(&developer, &["main:late", ":other"]).fails_with(HUNG_UP)));
     assert!(!feed().contains(&"late".to_owned()));
     forge.run_recurring_jobs();
     assert_eq!(feed()[feed().len() - 2..], ["other", "late"]);

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{ExitCode, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -179,6 +179,12 @@ impl Forge {
         collect(exchange).await.map_err(|error| Error::BadRequest(error.to_string()))
     }
 
+    /// Makes git run some commands of a shell as soon as a push has moved its refs, before it reports.
+    pub fn once_moved(&self, commands: &str) {
+        let hook = self.path("repositories/@server/hooks/reference-transaction");
+        write_script(&hook, &format!("cat >/dev/null\n[ \"$1\" != committed ] || {{ {commands}; }}"));
+    }
+
     /// Says whether no git process works on our repositories any more; waits for it a moment.
     pub async fn quiet(&self) -> bool {
         eventually(|| git_processes(self.folder.path()).is_empty()).await
@@ -296,25 +302,29 @@ pub async fn first_commit(engine: &Engine, id: i64) {
     engine.initialize(id, first).await.unwrap();
 }
 
-/// Writes the program that git runs as its hooks: a script that starts this test program as [`hook_program`].
+/// Writes the program that git runs as its hook: a script that starts this test program as [`hook_program`].
 pub fn hook_script(folder: &Path) -> PathBuf {
     let path = folder.join("hook");
     let program = std::env::current_exe().unwrap();
     let program = program.display();
     let script = format!(
-        "#!/bin/sh\nPORTCULLIS_TEST_HOOK=\"${{2##*/}}\" exec {program} --quiet --ignored --exact \
-         forge::hook_program --nocapture >/dev/null\n"
+        "PORTCULLIS_TEST_HOOK=yes exec {program} --quiet --ignored --exact forge::hook_program --nocapture >/dev/null"
     );
-    std::fs::write(&path, script).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write_script(&path, &script);
     path
+}
+
+/// Writes a script that the system can start.
+pub fn write_script(path: &Path, commands: &str) {
+    std::fs::write(path, format!("#!/bin/sh\n{commands}\n")).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// Not a test: the hook. Started by git, through the script above.
 #[test]
-#[ignore = "started by git as a hook"]
+#[ignore = "started by git as its hook"]
 fn hook_program() {
-    if let Ok(name) = std::env::var("PORTCULLIS_TEST_HOOK") {
-        std::process::exit(portcullis_git::hook::run(&name));
+    if std::env::var("PORTCULLIS_TEST_HOOK").is_ok() {
+        std::process::exit(i32::from(portcullis_git::hook::run() != ExitCode::SUCCESS));
     }
 }

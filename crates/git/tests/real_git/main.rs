@@ -1,6 +1,6 @@
 //! Drives the engine with the real `git`, through a small HTTP server of our own.
 //!
-//! The hooks that git runs are this very test program, started again; see [`forge::hook_program`].
+//! The hook that git runs is this very test program, started again; see [`forge::hook_program`].
 
 #![expect(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 

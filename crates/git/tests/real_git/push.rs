@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use portcullis_git::{ObjectId, UpdateKind};
 
-use crate::forge::{Forge, Policy, ZERO, push_head, text};
+use crate::forge::{Forge, Policy, ZERO, packet, push_head, text};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_push_is_judged_and_then_told() {
@@ -165,6 +165,47 @@ async fn too_many_or_too_long_push_options_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_cannot_be_deleted() {
+    let forge = Forge::new().await;
+    forge.work_tree().await;
+    forge.git("work", &["push", "-q", "origin", "main", "main:packed"]).await;
+    forge.engine.housekeeping(1).await.unwrap();
+    // Git itself would believe a client that names an old id which nobody knows.
+    let unknown = "5".repeat(40);
+    let answer =
+        forge.push_body(vec![Ok(push_head(&unknown, ZERO, "refs/heads/never").into())]).await.unwrap();
+    assert!(answer.contains("refs/heads/never does not exist."), "{answer}");
+    assert_eq!(forge.judge.proposed.lock().unwrap().len(), 1);
+    assert_eq!(forge.judge.completed.lock().unwrap().len(), 1);
+    forge.git("work", &["push", "-q", "origin", ":packed"]).await;
+    assert_eq!(forge.judge.completed.lock().unwrap()[1][0].kind, UpdateKind::Delete);
+}
+
+/// No Git leaves the report out. What happened stays to be found out by whoever recorded that it might.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_push_whose_client_wants_no_report_the_judge_hears_nothing() {
+    let forge = Forge::new().await;
+    forge.work_tree().await;
+    let tip = forge.id_of("main").await;
+    for (wanted, end) in [("", ""), (" side-band-64k", "0000")] {
+        let name = format!("refs/heads/main{}", end.len());
+        let head =
+            [packet(&format!("{ZERO} {tip} {name}\0object-format=sha1{wanted}")), b"0000".to_vec()].concat();
+        let body = [head, forge.pack("main\n").await].concat();
+        assert_eq!(forge.push_body(vec![Ok(body.into())]).await.unwrap(), end);
+    }
+    assert_eq!(forge.branches().await, [format!("main0 {tip}"), format!("main4 {tip}")]);
+    assert_eq!(forge.judge.proposed.lock().unwrap().len(), 2);
+    assert!(forge.judge.completed.lock().unwrap().is_empty());
+    // One that wants a report alone gets one.
+    let head = [packet(&format!("{ZERO} {tip} refs/heads/plain\0report-status")), b"0000".to_vec()].concat();
+    let body = [head, forge.pack("main\n").await].concat();
+    let report = forge.push_body(vec![Ok(body.into())]).await.unwrap();
+    assert_eq!(report, "000eunpack ok\n0018ok refs/heads/plain\n0000");
+    assert_eq!(forge.judge.completed.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_probe_is_answered_with_nothing_and_judged_by_nobody() {
     let forge = Forge::new().await;
     let answer = forge.push_body(vec![Ok(Bytes::from_static(b"0000"))]).await.unwrap();
@@ -234,10 +275,10 @@ async fn commits_are_counted_and_described() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_server_a_hook_refuses() {
+async fn without_a_server_the_hook_refuses() {
     let forge = Forge::new().await;
     forge.work_tree().await;
-    // Somebody runs receive-pack by hand with our hooks: nobody says yes, so nothing happens.
+    // Somebody runs receive-pack by hand with our hook: nobody says yes, so nothing happens.
     let repository = forge.engine.path(1).into_os_string().into_string().unwrap();
     let hooks = format!("core.hooksPath={}", forge.path("repositories/@server/hooks").display());
     let receive = format!("git -c {hooks} receive-pack");
@@ -248,7 +289,7 @@ async fn without_a_server_a_hook_refuses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_push_is_refused_when_the_hooks_cannot_run() {
+async fn a_push_is_refused_when_the_hook_cannot_run() {
     let forge = Forge::new().await;
     forge.work_tree().await;
     // The program has been removed, as while it is being replaced by a newer one.
