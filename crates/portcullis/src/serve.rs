@@ -31,6 +31,7 @@ const LAST_WORK: Duration = Duration::from_secs(5);
 pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<()> {
     let settings = Configuration::load(arguments)?.settings;
     logging::start(&settings)?;
+    keep_pages_small();
     let _held = data_folder::hold(&settings.data)?;
     let tls = match (&settings.tls_certificate, &settings.tls_key) {
         (Some(certificate), Some(key)) => Some(TlsReload::from_files(certificate.clone(), key.clone())?),
@@ -46,6 +47,15 @@ pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<()> {
     let outcome = runtime.block_on(serve(settings, tls));
     runtime.shutdown_timeout(LAST_WORK);
     outcome
+}
+
+/// Asks the system not to give this process huge pages, as some systems do unasked: a heap of a few MiB and the stacks of
+/// its threads would be several times as large. See prctl(2), `PR_SET_THP_DISABLE`.
+fn keep_pages_small() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "the system may use huge pages");
+    }
 }
 
 async fn serve(settings: Settings, tls: Option<TlsReload>) -> anyhow::Result<()> {
