@@ -393,6 +393,8 @@ impl Engine {
         let mut call = self.inner.git.service(Service::ReceivePack.subcommand(), &repository);
         call.protocol(protocol.filter(|protocol| protocol.version() < 2));
         call.env(SOCKET_VARIABLE, HOOK_SOCKET.to_string());
+        // It helps with large packs, and upkeep writes it for those; here it would be one more file to wait for.
+        call.set("pack.writeReverseIndex", "false");
         let call = call.args(["--stateless-rpc", "--"]).args([&repository]);
         let mut beginning = self.beginning(call, place);
         let mapping = FdMapping { parent_fd: theirs.into(), child_fd: HOOK_SOCKET };
