@@ -474,6 +474,7 @@ impl Place for on::Namespace {
             repository: Enabled,
             issues: Enabled,
             container_registry: Enabled,
+            packages: Enabled,
         }))
     }
 

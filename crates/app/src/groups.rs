@@ -4,10 +4,11 @@ use portcullis_rules::access::{Role, Visibility, act};
 use portcullis_rules::id::NamespaceId;
 use portcullis_rules::names::{DisplayName, IdOrPath, MAX_GROUP_LEVELS, PathSegment};
 use portcullis_rules::token::Plan;
+use portcullis_store::blobs::{self, BytesByKind};
+use portcullis_store::db;
 use portcullis_store::members::{self, Place};
 use portcullis_store::namespaces::{self, Namespace, NamespaceFilter, NewNamespace};
 use portcullis_store::select::{Listing, Window};
-use portcullis_store::{blobs, db};
 use serde_json::json;
 
 use crate::Error;
@@ -127,21 +128,21 @@ fn checked_description(fields: &mut FieldErrors, text: &str) {
     }
 }
 
-/// Returns how many bytes the images of all projects below a top-level group take, if the caller may know it: who is
-/// Reporter or more.
+/// Returns how many bytes the images, packages and uploads of all projects below a top-level group take, if the caller may
+/// know it: who is Reporter or more.
 ///
 /// # Errors
 /// The database's.
-pub async fn container_bytes(
+pub async fn stored_bytes(
     forge: &Forge,
     access: &Authorized<act::ReadGroup>,
     reading: &mut Reading,
-) -> Result<Option<i64>, Error> {
+) -> Result<Option<BytesByKind>, Error> {
     let group = access.namespace();
     if group.parent.is_some() || access.role() < Some(Role::Reporter) {
         return Ok(None);
     }
-    Ok(Some(blobs::bytes_below(reading.tx(forge).await?, group.id).await?))
+    Ok(Some(blobs::bytes_below_by_kind(reading.tx(forge).await?, group.id).await?))
 }
 
 /// Returns the groups the viewer may see.

@@ -4,6 +4,7 @@ use portcullis_git::{FirstCommit, ObjectFormat, RefName, Signature};
 use portcullis_rules::access::{Act, FeatureAccess, Role, Visibility, act, on};
 use portcullis_rules::id::{NamespaceId, ProjectId, UserId};
 use portcullis_rules::names::{DisplayName, IdOrPath, PathSegment};
+use portcullis_store::blobs::{self, BytesByKind};
 use portcullis_store::db::{self, Tx};
 use portcullis_store::events::{self, NewEvent};
 use portcullis_store::members::{self, Place};
@@ -11,7 +12,7 @@ use portcullis_store::projects::{self, NewProject, Project, ProjectFilter};
 use portcullis_store::protected_branches;
 use portcullis_store::select::{Listing, Window};
 use portcullis_store::users;
-use portcullis_store::{blobs, container_cleanup_policies, container_repositories, namespaces};
+use portcullis_store::{container_cleanup_policies, container_repositories, namespaces};
 use serde_json::json;
 
 use crate::Error;
@@ -48,6 +49,8 @@ pub struct NewProjectRequest {
     pub issues_access: Option<FeatureAccess>,
     /// Who may use the container registry.
     pub container_registry_access: Option<FeatureAccess>,
+    /// Who may use its packages.
+    pub packages_access: Option<FeatureAccess>,
     /// Its topics.
     pub topics: Vec<String>,
 }
@@ -151,6 +154,9 @@ pub async fn create(
     check_hides_no_image(&mut tx, &mut fields, &full_path).await?;
     fields.finish()?;
     let id = projects::insert(&mut tx, &new, now).await.map_err(taken)?;
+    if let Some(packages) = request.packages_access {
+        projects::set_packages_access(&mut tx, id, packages).await?;
+    }
     projects::set_topics(&mut tx, id, &request.topics).await?;
     if namespace.owner.is_some() {
         let role = Role::Owner;
@@ -303,19 +309,20 @@ pub async fn get(
     details_within(reading.tx(forge).await?, access).await
 }
 
-/// Returns how many bytes the images of a project take, if the caller may know it: who is Reporter or more.
+/// Returns how many bytes the images, packages and uploads of a project take, if the caller may know it: who is Reporter or
+/// more.
 ///
 /// # Errors
 /// The database's.
-pub async fn container_bytes(
+pub async fn stored_bytes(
     forge: &Forge,
     access: &Authorized<act::ReadProject>,
     reading: &mut Reading,
-) -> Result<Option<i64>, Error> {
+) -> Result<Option<BytesByKind>, Error> {
     if access.role() < Some(Role::Reporter) {
         return Ok(None);
     }
-    Ok(Some(blobs::bytes_of_project(reading.tx(forge).await?, access.project()).await?))
+    Ok(Some(blobs::bytes_of_project_by_kind(reading.tx(forge).await?, access.project()).await?))
 }
 
 async fn details<A: Act<On = on::Project>>(
@@ -394,7 +401,9 @@ pub struct ProjectChanges {
     pub issues_access: Option<FeatureAccess>,
     /// Who may use the container registry.
     pub container_registry_access: Option<FeatureAccess>,
-    /// How many bytes its images may take; only an administrator sets it.
+    /// Who may use its packages.
+    pub packages_access: Option<FeatureAccess>,
+    /// How many bytes its images, uploads and packages may take; only an administrator sets it.
     pub container_quota_bytes: Option<Option<u64>>,
     /// What is deleted from its images from time to time.
     pub cleanup_policy: Option<CleanupChanges>,
@@ -457,6 +466,7 @@ pub async fn update(
     project.issues_access = changes.issues_access.unwrap_or(project.issues_access);
     project.container_registry_access =
         changes.container_registry_access.unwrap_or(project.container_registry_access);
+    project.packages_access = changes.packages_access.unwrap_or(project.packages_access);
     if let Some((allowed, quota)) = quota {
         allowed.again(forge, &mut tx).await?;
         project.container_quota_bytes = quota.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
@@ -486,6 +496,9 @@ pub async fn update(
     }
     fields.finish()?;
     projects::update(&mut tx, &project, now).await.map_err(taken)?;
+    if before.packages_access != project.packages_access {
+        projects::set_packages_access(&mut tx, project.id, project.packages_access).await?;
+    }
     if let Some(policy) =
         project.cleanup_policy.as_ref().filter(|_| before.cleanup_policy != project.cleanup_policy)
     {
@@ -507,6 +520,8 @@ pub async fn update(
             .then_some([before.issues_access.name(), project.issues_access.name()]),
         "container_registry_access": (before.container_registry_access != project.container_registry_access)
             .then_some([before.container_registry_access.name(), project.container_registry_access.name()]),
+        "packages_access": (before.packages_access != project.packages_access)
+            .then_some([before.packages_access.name(), project.packages_access.name()]),
         "container_registry_quota_bytes": (before.container_quota_bytes != project.container_quota_bytes)
             .then_some([before.container_quota_bytes, project.container_quota_bytes]),
         "container_expiration_policy": project.cleanup_policy.as_ref()

@@ -164,6 +164,10 @@ pub struct Settings {
     pub log_level: String,
     /// The largest JSON or form body, in bytes.
     pub max_body_bytes: usize,
+    /// The largest file that can be uploaded to a project, in bytes.
+    pub max_upload_bytes: u64,
+    /// The largest file of a package, in bytes.
+    pub max_package_file_bytes: u64,
 }
 
 impl Default for Settings {
@@ -214,6 +218,8 @@ impl Default for Settings {
             log_format: LogFormat::Auto,
             log_level: "info".to_owned(),
             max_body_bytes: 1024 * 1024,
+            max_upload_bytes: 100 * 1024 * 1024,
+            max_package_file_bytes: 5 * 1024 * 1024 * 1024,
         }
     }
 }
@@ -291,6 +297,14 @@ impl Settings {
             ("registry_open_uploads", self.registry_open_uploads),
         ] {
             if count == 0 {
+                refuse(key, "is 0; it must be at least 1");
+            }
+        }
+        for (key, bytes) in [
+            ("max_upload_bytes", self.max_upload_bytes),
+            ("max_package_file_bytes", self.max_package_file_bytes),
+        ] {
+            if bytes == 0 {
                 refuse(key, "is 0; it must be at least 1");
             }
         }

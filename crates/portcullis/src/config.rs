@@ -80,6 +80,8 @@ const KEYS: &[Key] = &[
         Shape::Text("a level such as \"info\" or a filter such as \"info,portcullis_web=debug\""),
     ),
     Key::required("max_body_bytes", Shape::Number),
+    Key::required("max_upload_bytes", Shape::Number),
+    Key::required("max_package_file_bytes", Shape::Number),
 ];
 
 struct Key {

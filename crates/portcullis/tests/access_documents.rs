@@ -94,9 +94,12 @@ What a caller cannot see is answered exactly like what does not exist.
 fn access_documentation() -> String {
     let mut page = INTRODUCTION.to_owned();
     let routes = table();
-    for (door, title) in
-        [(Door::Api, "REST API"), (Door::Git, "Git over HTTP"), (Door::Operations, "Operations")]
-    {
+    for (door, title) in [
+        (Door::Api, "REST API"),
+        (Door::Git, "Git over HTTP"),
+        (Door::Files, "Uploaded files"),
+        (Door::Operations, "Operations"),
+    ] {
         write!(page, "\n## {title}\n\n").expect("a string grows");
         heading(&mut page, &["Route", "What it does", "Action"]);
         for route in routes.iter().filter(|route| route.door == door) {

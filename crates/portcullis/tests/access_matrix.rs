@@ -58,6 +58,10 @@ struct Place {
     audit_event: i64,
     /// An image repository with the tag `latest`.
     repository: i64,
+    /// An uploaded file, and the secret in its address.
+    upload: (i64, String),
+    /// A package, and a file in it.
+    package: (i64, i64),
 }
 
 /// One answer: the status, and a text that its body must be or, after `…`, must contain.
@@ -128,6 +132,9 @@ fn refusal(door: Door, action: Action, denial: Denial, caller: &Caller) -> Answe
         (_, _, Denial::FeatureOff(Feature::ContainerRegistry)) => {
             answer(403, r#"{"message":"403 Forbidden - The container registry is disabled in this project"}"#)
         }
+        (_, _, Denial::FeatureOff(Feature::Packages)) => {
+            answer(403, r#"{"message":"403 Forbidden - Packages are disabled in this project"}"#)
+        }
         (_, _, Denial::FeatureOff(_)) => {
             answer(403, r#"{"message":"403 Forbidden - Issues are disabled in this project"}"#)
         }
@@ -195,6 +202,8 @@ fn let_in(route: &Route, asker: &Asker) -> Answer {
                 Err(_) => answer(404, r#"{"message":"404 Namespace Not Found"}"#),
             }
         }
+        ("POST", "/api/v4/projects/{id}/uploads") => answer(400, "…file is missing"),
+        ("PUT", path) if path.contains("/packages/generic/") => answer(400, "…file_name is invalid"),
         ("GET", _) => answer(200, "…"),
         _ => answer(400, "…the body is not valid JSON"),
     }
@@ -203,7 +212,15 @@ fn let_in(route: &Route, asker: &Asker) -> Answer {
 /// A living resource with everything turned on.
 fn resource(visibility: Visibility, role: Option<Role>) -> ResourceFacts {
     let on = FeatureAccess::Enabled;
-    ResourceFacts { visibility, role, archived: false, repository: on, issues: on, container_registry: on }
+    ResourceFacts {
+        visibility,
+        role,
+        archived: false,
+        repository: on,
+        issues: on,
+        container_registry: on,
+        packages: on,
+    }
 }
 
 /// What must come back.
@@ -287,6 +304,15 @@ fn address(
         "{repository_id}" => place.repository.to_string(),
         "{tag_name}" => "latest".to_owned(),
         "{rule_id}" => "1".to_owned(),
+        "{upload_id}" => place.upload.0.to_string(),
+        "{secret}" => place.upload.1.clone(),
+        "{package_id}" => place.package.0.to_string(),
+        "{package_file_id}" => place.package.1.to_string(),
+        "{package_name}" => "tool".to_owned(),
+        "{package_version}" => "1.0".to_owned(),
+        // A name that no file can have.
+        "{*file_name}" if route.method == "PUT" => "no%20name".to_owned(),
+        "{file_name}" | "{*file_name}" => "a.bin".to_owned(),
         part => {
             assert!(!part.starts_with('{'), "{route:?}: say what {part} is");
             part.to_owned()
@@ -503,12 +529,17 @@ fn project_place(
     askers.extend(bots(forge, project));
     let token = project.token(&["api"], 10).token_id;
     forge.image_in(project).push_image("latest", "an image");
+    let uploaded = forge.root().upload(project.id, "a.bin", b"a file").expect(201).json();
+    let secret = uploaded["url"].as_str().unwrap().split('/').nth(2).unwrap().to_owned();
+    let published = forge.root().publish(project.id, "tool/1.0/a.bin?select=package_file", b"a file");
+    let published = published.expect(201).json();
     let repositories = forge.root().get(&project.path("/registry/repositories")).expect(200).json();
     if features != FeatureAccess::Enabled {
         let body = json!({
             "issues_access_level": features.name(),
             "repository_access_level": features.name(),
             "container_registry_access_level": features.name(),
+            "package_registry_access_level": features.name(),
         });
         forge.root().put(&project.path(""), body).expect(200);
     }
@@ -528,12 +559,15 @@ fn project_place(
             repository: features,
             issues: features,
             container_registry: features,
+            packages: features,
         }),
         askers,
         token,
         note: note.json()["id"].as_i64().unwrap(),
         audit_event: audit[0]["id"].as_i64().unwrap(),
         repository: repositories[0]["id"].as_i64().unwrap(),
+        upload: (uploaded["id"].as_i64().unwrap(), secret),
+        package: (published["package_id"].as_i64().unwrap(), published["id"].as_i64().unwrap()),
     }
 }
 
@@ -589,6 +623,8 @@ impl World {
             note: 1,
             audit_event: 1,
             repository: 999_999_999,
+            upload: (1, "0".repeat(32)),
+            package: (1, 1),
         };
         let mut groups = Vec::new();
         let mut of_group = everybody.clone();
@@ -606,6 +642,8 @@ impl World {
                 note: 1,
                 audit_event: 1,
                 repository: 999_999_999,
+                upload: (1, "0".repeat(32)),
+                package: (1, 1),
             });
         }
         let group = groups[2].id.parse().unwrap();
@@ -781,6 +819,8 @@ fn what_a_list_shows_can_be_read_alone() {
         ("/issues", "iid"),
         ("/issues/1/notes", "id"),
         ("/audit_events", "id"),
+        ("/uploads", "id"),
+        ("/packages", "id"),
     ];
     let place = &world.projects[0];
     let in_project = in_project.map(|(list, key)| (format!("/projects/{}{list}", place.id), key));

@@ -143,6 +143,105 @@ fn the_content_of_a_deleted_project_goes() {
     elsewhere.expect_blob(&digest_of(&pushed.layer), &pushed.layer);
 }
 
+/// Uploads and packages keep their content as images do: it stays while anything links it, and goes a safe age after the last
+/// link went.
+#[test]
+fn files_keep_their_content_until_they_are_deleted() {
+    let forge = forge!();
+    let project = forge.project("private");
+    let root = forge.root();
+    let (shared, alone) = (b"shared by all".to_vec(), b"of one file".to_vec());
+    let upload = root.upload(project.id, "a.bin", &shared).expect(201).json();
+    let other = root.upload(project.id, "b.bin", &alone).expect(201).json();
+    let publish = |path: &str, content: &[u8]| {
+        root.publish(project.id, &format!("{path}?select=package_file"), content).expect(201).json()
+    };
+    let (package, second) = (publish("tool/1/f", &shared), publish("tool/2/f", &shared));
+    forge.image_in(&project).push_blob(&shared);
+    forge.clock.advance_days(400);
+    // The image loses what no manifest of it names; the content stays for the files.
+    assert_eq!(collect(&forge), Collected { links: 1, ..Collected::default() });
+
+    root.delete(&project.path(&format!("/uploads/{}", other["id"]))).expect(204);
+    root.delete(&project.path(&format!("/uploads/{}", upload["id"]))).expect(204);
+    assert_eq!(collect(&forge), Collected::default(), "it is young yet");
+    forge.clock.advance_seconds(DAY);
+    let one = Collected { blobs: 1, bytes: alone.len() as u64, ..Collected::default() };
+    assert_eq!((would_collect(&forge), collect(&forge)), (one, one));
+    assert!(!is_stored(&forge, &alone) && is_stored(&forge, &shared));
+
+    let file = format!("/packages/{}/package_files/{}", package["package_id"], package["id"]);
+    root.delete(&project.path(&file)).expect(204);
+    forge.clock.advance_seconds(DAY);
+    assert_eq!(collect(&forge), Collected::default());
+    root.delete(&project.path(&format!("/packages/{}", second["package_id"]))).expect(204);
+    assert_eq!(collect(&forge), Collected::default(), "it is young yet");
+    forge.clock.advance_seconds(DAY);
+    assert_eq!(would_collect(&forge).blobs, 1);
+    assert_eq!(collect(&forge).blobs, 1);
+    assert!(!is_stored(&forge, &shared));
+    // What is gone can be published again.
+    publish("tool/3/f", &shared);
+    assert!(is_stored(&forge, &shared));
+}
+
+#[test]
+fn the_files_of_a_deleted_project_go() {
+    let forge = forge!();
+    let (project, elsewhere) = (forge.project("private"), forge.project("private"));
+    let root = forge.root();
+    let (uploaded, published, shared) = (b"uploaded".to_vec(), b"published".to_vec(), b"shared".to_vec());
+    root.upload(project.id, "a", &uploaded).expect(201);
+    root.publish(project.id, "tool/1/f", &published).expect(201);
+    root.publish(project.id, "tool/1/g", &shared).expect(201);
+    root.upload(elsewhere.id, "a", &shared).expect(201);
+    forge.clock.advance_days(30);
+    root.delete(&project.path("")).expect(202);
+    forge.run_jobs();
+    assert_eq!(collect(&forge), Collected::default());
+    forge.clock.advance_seconds(DAY);
+    assert_eq!(collect(&forge).blobs, 2);
+    assert!(!is_stored(&forge, &uploaded) && !is_stored(&forge, &published) && is_stored(&forge, &shared));
+}
+
+/// Damage to the content of a file is found like that of an image, and the next upload of the same content repairs it.
+#[test]
+fn damage_to_files_is_found_and_repaired() {
+    let forge = forge!();
+    let project = forge.project("private");
+    let content = b"the content of a file".to_vec();
+    let path = forge.root().upload(project.id, "a.bin", &content).expect(201).json()["full_path"].clone();
+    let path = path.as_str().unwrap();
+    forge.root().publish(project.id, "tool/1/f", &content).expect(201);
+    let package = format!("/api/v4/projects/{}/packages/generic/tool/1/f", project.id);
+    let get = |path: &str| forge.root().send("GET", path, &[], b"");
+    let file = forge.blob_files(&digest_of(&content)).remove(0);
+    std::fs::remove_file(&file).unwrap();
+    std::fs::write(&file, b"something else").unwrap();
+    let faults = vec![(digest_of(&content), Fault::Damaged)];
+    assert_eq!(verify(&forge, Damaged::IsReported).faults, faults);
+    assert_eq!(verify(&forge, Damaged::IsRemoved).faults, faults);
+    collect(&forge);
+    assert_eq!((get(path).status, get(&package).status), (404, 404));
+    assert_eq!(verify(&forge, Damaged::IsReported).known_missing, 1);
+    forge.root().publish(project.id, "tool/2/f", &content).expect(201);
+    assert_eq!((get(path).text.as_bytes(), get(&package).text.as_bytes()), (&content[..], &content[..]));
+    assert_eq!(verify(&forge, Damaged::IsReported).faults, []);
+}
+
+/// Where there is no registry there are uploads and packages, and what they leave behind goes all the same.
+#[test]
+fn without_a_registry_files_are_collected_too() {
+    let forge = forge!(|settings| settings.container_registry = false);
+    let project = forge.project("private");
+    let content = b"content".to_vec();
+    let upload = forge.root().upload(project.id, "a", &content).expect(201).json();
+    forge.root().delete(&project.path(&format!("/uploads/{}", upload["id"]))).expect(204);
+    forge.clock.advance_seconds(DAY);
+    forge.run_recurring_jobs();
+    assert!(!is_stored(&forge, &content));
+}
+
 #[test]
 fn content_on_no_record_goes_when_it_is_old() {
     let forge = forge!();

@@ -47,6 +47,7 @@ impl State {
             repository: FeatureAccess::Enabled,
             issues: FeatureAccess::Enabled,
             container_registry: self.registry,
+            packages: FeatureAccess::Enabled,
         }))
     }
 

@@ -44,4 +44,10 @@ ids! {
     ContainerManifestId;
     /// A rule about protected or immutable tags.
     ContainerTagRuleId;
+    /// A file uploaded to a project.
+    UploadId;
+    /// A package of a project: a name and a version.
+    PackageId;
+    /// A file of a package.
+    PackageFileId;
 }

@@ -8,7 +8,9 @@
 
 pub mod access;
 pub mod bot;
+pub mod files;
 pub mod id;
 pub mod names;
+pub mod packages;
 pub mod secret;
 pub mod token;

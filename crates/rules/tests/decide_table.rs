@@ -34,6 +34,7 @@ fn resource(visibility: Visibility, role: Option<Role>) -> ResourceFacts {
         repository: FeatureAccess::Enabled,
         issues: FeatureAccess::Enabled,
         container_registry: FeatureAccess::Enabled,
+        packages: FeatureAccess::Enabled,
     }
 }
 
@@ -193,6 +194,7 @@ fn an_archived_project_or_a_switched_off_part_refuses_what_the_table_says() {
             repository: FeatureAccess::Disabled,
             issues: FeatureAccess::Disabled,
             container_registry: FeatureAccess::Disabled,
+            packages: FeatureAccess::Disabled,
             ..resource(Visibility::Public, Some(Role::Owner))
         };
         let answer = decide(&owner, &Facts::Resource(Some(off)), *action);

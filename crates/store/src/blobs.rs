@@ -5,7 +5,7 @@
 //! deletes it marks the row first, and only if it was not touched for long. Both write the same row, so one of them sees
 //! the other.
 
-use portcullis_rules::id::{BlobId, ContainerRepositoryId, NamespaceId, ProjectId};
+use portcullis_rules::id::{BlobId, ContainerRepositoryId, NamespaceId, PackageId, ProjectId};
 
 use crate::db::{Error, Query, Row, Tx, V, statements};
 
@@ -22,6 +22,90 @@ pub struct Blob {
 
 fn read(row: &Row<'_>) -> Result<Blob, Error> {
     Ok(Blob { id: BlobId(row.get(0)?), digest: row.get(1)?, size: row.get(2)? })
+}
+
+/// Whether a file has the blob: an upload, or one of a package. `$blob` is the column with the blob's id.
+macro_rules! in_a_file {
+    ($blob:literal) => {
+        concat!(
+            "(EXISTS (SELECT 1 FROM uploads x WHERE x.blob_id = ",
+            $blob,
+            ") \
+            OR EXISTS (SELECT 1 FROM package_files x WHERE x.blob_id = ",
+            $blob,
+            "))"
+        )
+    };
+}
+
+/// Whether anything links the blob: an image, or a file. What is linked is kept, and checked when content is verified.
+macro_rules! linked {
+    ($blob:literal) => {
+        concat!(
+            "(EXISTS (SELECT 1 FROM container_blob_links l WHERE l.blob_id = ",
+            $blob,
+            ") OR ",
+            in_a_file!($blob),
+            ")"
+        )
+    };
+}
+
+/// The blobs that anything in project `$1` links, each once.
+macro_rules! of_project {
+    () => {
+        "SELECT l.blob_id FROM container_repositories r JOIN container_blob_links l ON l.repository_id = r.id \
+        WHERE r.project_id = $1 UNION SELECT u.blob_id FROM uploads u WHERE u.project_id = $1 \
+        UNION SELECT f.blob_id FROM packages k JOIN package_files f ON f.package_id = k.id WHERE k.project_id = $1"
+    };
+}
+
+/// The projects below namespace `$1`, to be joined.
+macro_rules! below {
+    () => {
+        "namespace_ancestors a JOIN projects p ON p.namespace_id = a.descendant_id"
+    };
+}
+
+/// Pairs of a project below namespace `$1` and a blob that an image of it links, each once.
+macro_rules! images_below {
+    () => {
+        concat!(
+            "SELECT DISTINCT p.id AS project_id, l.blob_id AS blob_id FROM ", below!(),
+            " JOIN container_repositories r ON r.project_id = p.id JOIN container_blob_links l ON l.repository_id = r.id \
+            WHERE a.ancestor_id = $1"
+        )
+    };
+}
+
+/// The same of uploads.
+macro_rules! uploads_below {
+    () => {
+        concat!(
+            "SELECT DISTINCT p.id AS project_id, u.blob_id AS blob_id FROM ",
+            below!(),
+            " JOIN uploads u ON u.project_id = p.id WHERE a.ancestor_id = $1"
+        )
+    };
+}
+
+/// The same of packages.
+macro_rules! packages_below {
+    () => {
+        concat!(
+            "SELECT DISTINCT p.id AS project_id, f.blob_id AS blob_id FROM ", below!(),
+            " JOIN packages k ON k.project_id = p.id JOIN package_files f ON f.package_id = k.id WHERE a.ancestor_id = $1"
+        )
+    };
+}
+
+/// The sum of the sizes of some blobs, which `$of` selects as `used`.
+macro_rules! size_of {
+    ($($of:expr),+) => {
+        concat!(
+            "CAST(COALESCE((SELECT SUM(b.size) FROM (", $($of,)+ ") used JOIN blobs b ON b.id = used.blob_id), 0) AS BIGINT)"
+        )
+    };
 }
 
 statements! {
@@ -45,9 +129,10 @@ statements! {
         WHERE f.digest = $2 AND f.kind = 'blob' AND m.repository_id = $1 LIMIT 1";
     TOUCH_LINKED = "UPDATE blobs SET touched_at = $2 WHERE id IN \
         (SELECT blob_id FROM container_blob_links WHERE repository_id = $1)";
-    TOUCH_LINKED_IN_PROJECT = "UPDATE blobs SET touched_at = $2 WHERE id IN \
-        (SELECT l.blob_id FROM container_repositories r JOIN container_blob_links l ON l.repository_id = r.id \
-        WHERE r.project_id = $1)";
+    TOUCH_LINKED_IN_PROJECT = concat!("UPDATE blobs SET touched_at = $2 WHERE id IN (", of_project!(), ")");
+    TOUCH_OF_PACKAGE = "UPDATE blobs SET touched_at = $2 WHERE id IN \
+        (SELECT blob_id FROM package_files WHERE package_id = $1)";
+    COUNTED = concat!("SELECT 1 FROM blobs b WHERE b.digest = $2 AND b.id IN (", of_project!(), ")");
     UNREFERENCED_AFTER = "SELECT l.blob_id FROM container_blob_links l JOIN blobs b ON b.id = l.blob_id \
         WHERE l.repository_id = $1 AND l.blob_id > $3 AND l.created_at < $2 AND b.touched_at < $2 AND NOT EXISTS \
         (SELECT 1 FROM container_manifest_references f JOIN container_manifests m ON m.id = f.manifest_id \
@@ -56,40 +141,53 @@ statements! {
         AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.id = container_blob_links.blob_id AND (b.touched_at >= $3 OR EXISTS \
         (SELECT 1 FROM container_manifest_references f JOIN container_manifests m ON m.id = f.manifest_id \
         WHERE f.digest = b.digest AND f.kind = 'blob' AND m.repository_id = container_blob_links.repository_id)))";
-    WITHOUT_USE_AFTER = "SELECT b.id, b.digest, b.size FROM blobs b WHERE b.id > $1 AND b.touched_at < $2 AND NOT EXISTS \
+    WITHOUT_USE_AFTER = concat!(
+        "SELECT b.id, b.digest, b.size FROM blobs b WHERE b.id > $1 AND b.touched_at < $2 AND NOT EXISTS \
         (SELECT 1 FROM container_blob_links l WHERE l.blob_id = b.id AND (l.created_at >= $2 OR EXISTS \
         (SELECT 1 FROM container_manifest_references f JOIN container_manifests m ON m.id = f.manifest_id \
-        WHERE f.digest = b.digest AND f.kind = 'blob' AND m.repository_id = l.repository_id))) ORDER BY b.id LIMIT $3";
-    UNUSED_AFTER = "SELECT b.id, b.digest, b.size FROM blobs b WHERE b.id > $1 AND b.touched_at < $2 AND NOT EXISTS \
-        (SELECT 1 FROM container_blob_links l WHERE l.blob_id = b.id) ORDER BY b.id LIMIT $3";
-    BEGIN_DELETION = "UPDATE blobs SET deleting_at = $2 WHERE id = $1 AND touched_at < $3 AND deleting_at IS NULL \
-        AND NOT EXISTS (SELECT 1 FROM container_blob_links l WHERE l.blob_id = blobs.id)";
+        WHERE f.digest = b.digest AND f.kind = 'blob' AND m.repository_id = l.repository_id))) AND NOT ",
+        in_a_file!("b.id"), " ORDER BY b.id LIMIT $3"
+    );
+    UNUSED_AFTER = concat!(
+        "SELECT b.id, b.digest, b.size FROM blobs b WHERE b.id > $1 AND b.touched_at < $2 AND NOT ",
+        linked!("b.id"), " ORDER BY b.id LIMIT $3"
+    );
+    BEGIN_DELETION = concat!(
+        "UPDATE blobs SET deleting_at = $2 WHERE id = $1 AND touched_at < $3 AND deleting_at IS NULL AND NOT ",
+        linked!("blobs.id")
+    );
     BEING_DELETED_AFTER = "SELECT b.id, b.digest, b.size FROM blobs b WHERE b.id > $1 AND b.deleting_at IS NOT NULL \
         ORDER BY b.id LIMIT $2";
     GO_ON_DELETING = "UPDATE blobs SET deleting_at = $2 WHERE id = $1 AND deleting_at < $3";
-    END_DELETION = "DELETE FROM blobs WHERE id = $1 AND deleting_at = $2 AND NOT EXISTS \
-        (SELECT 1 FROM container_blob_links l WHERE l.blob_id = blobs.id)";
+    END_DELETION = concat!("DELETE FROM blobs WHERE id = $1 AND deleting_at = $2 AND NOT ", linked!("blobs.id"));
     KEEP_WITHOUT_CONTENT = "UPDATE blobs SET deleting_at = NULL WHERE id = $1 AND deleting_at = $2";
     BEGIN_REMOVAL = "UPDATE blobs SET deleting_at = $2, missing_at = $2 WHERE id = $1 AND deleting_at IS NULL";
     RECORDED_AFTER = "SELECT b.id, b.digest, b.size FROM blobs b WHERE b.id > $1 AND b.deleting_at IS NULL \
         AND b.missing_at IS NULL ORDER BY b.id LIMIT $2";
     MISSING_AFTER = "SELECT b.id, b.digest, b.size FROM blobs b WHERE b.id > $1 AND b.missing_at IS NOT NULL \
         ORDER BY b.id LIMIT $2";
-    IS_LINKED = "SELECT 1 FROM container_blob_links l JOIN blobs b ON b.id = l.blob_id \
-        WHERE l.blob_id = $1 AND b.deleting_at IS NULL LIMIT 1";
+    IS_LINKED = concat!("SELECT 1 FROM blobs b WHERE b.id = $1 AND b.deleting_at IS NULL AND ", linked!("b.id"));
     RECORDED = "SELECT COUNT(*), CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM blobs WHERE deleting_at IS NULL AND missing_at IS NULL";
     IS_KNOWN = "SELECT 1 FROM blobs WHERE digest = $1";
     ADOPT_TO_DELETE = "INSERT INTO blobs (digest, size, touched_at, deleting_at, created_at) VALUES ($1, $2, $3, $3, $3) \
         ON CONFLICT (digest) DO NOTHING RETURNING id";
     REPOSITORY_BYTES = "SELECT CAST(COALESCE(SUM(b.size), 0) AS BIGINT) FROM container_blob_links l \
         JOIN blobs b ON b.id = l.blob_id WHERE l.repository_id = $1";
-    PROJECT_BYTES = "SELECT CAST(COALESCE(SUM(b.size), 0) AS BIGINT) FROM blobs b WHERE b.id IN \
-        (SELECT l.blob_id FROM container_repositories r JOIN container_blob_links l ON l.repository_id = r.id \
-        WHERE r.project_id = $1)";
-    NAMESPACE_BYTES = "SELECT CAST(COALESCE(SUM(b.size), 0) AS BIGINT) FROM (SELECT DISTINCT p.id AS project_id, l.blob_id AS blob_id \
-        FROM namespace_ancestors a JOIN projects p ON p.namespace_id = a.descendant_id \
-        JOIN container_repositories r ON r.project_id = p.id JOIN container_blob_links l ON l.repository_id = r.id \
-        WHERE a.ancestor_id = $1) used JOIN blobs b ON b.id = used.blob_id";
+    PROJECT_BYTES = concat!("SELECT ", size_of!(of_project!()));
+    PROJECT_BYTES_BY_KIND = concat!(
+        "SELECT ",
+        size_of!("SELECT DISTINCT l.blob_id FROM container_repositories r \
+            JOIN container_blob_links l ON l.repository_id = r.id WHERE r.project_id = $1"), ", ",
+        size_of!("SELECT DISTINCT f.blob_id FROM packages k JOIN package_files f ON f.package_id = k.id \
+            WHERE k.project_id = $1"), ", ",
+        size_of!("SELECT DISTINCT u.blob_id FROM uploads u WHERE u.project_id = $1")
+    );
+    NAMESPACE_BYTES = concat!(
+        "SELECT ", size_of!(images_below!(), " UNION ", uploads_below!(), " UNION ", packages_below!())
+    );
+    NAMESPACE_BYTES_BY_KIND = concat!(
+        "SELECT ", size_of!(images_below!()), ", ", size_of!(packages_below!()), ", ", size_of!(uploads_below!())
+    );
     QUOTAS = "SELECT p.container_quota_bytes, n.id, n.container_quota_bytes FROM projects p \
         JOIN namespace_ancestors a ON a.descendant_id = p.namespace_id \
         JOIN namespaces n ON n.id = a.ancestor_id AND n.parent_id IS NULL WHERE p.id = $1";
@@ -124,7 +222,7 @@ pub async fn link(
     blob: BlobId,
     now: i64,
 ) -> Result<bool, Error> {
-    if tx.run(&TOUCH, &[V::from(blob.0), V::from(now)]).await? == 0 {
+    if !touch(tx, blob, now).await? {
         return Ok(false);
     }
     tx.run(&LINK, &[V::from(repository.0), V::from(blob.0), V::from(now)]).await?;
@@ -144,7 +242,7 @@ pub async fn unlink(
     if tx.run(&UNLINK, &[V::from(repository.0), V::from(blob.0)]).await? == 0 {
         return Ok(false);
     }
-    tx.run(&TOUCH, &[V::from(blob.0), V::from(now)]).await?;
+    touch(tx, blob, now).await?;
     Ok(true)
 }
 
@@ -233,13 +331,38 @@ pub async fn touch_linked(tx: &mut Tx, repository: ContainerRepositoryId, now: i
     Ok(())
 }
 
-/// Notes that all blobs of a project are about to lose their links to its images.
+/// Notes that all blobs of a project are about to lose their links to its images, uploads and packages.
 ///
 /// # Errors
 /// The database's.
 pub async fn touch_linked_in_project(tx: &mut Tx, project: ProjectId, now: i64) -> Result<(), Error> {
     tx.run(&TOUCH_LINKED_IN_PROJECT, &[V::from(project.0), V::from(now)]).await?;
     Ok(())
+}
+
+/// Notes that somebody begins to rely on a blob, or that it is about to lose a link. Returns false when it is being deleted.
+///
+/// # Errors
+/// The database's.
+pub async fn touch(tx: &mut Tx, blob: BlobId, now: i64) -> Result<bool, Error> {
+    Ok(tx.run(&TOUCH, &[V::from(blob.0), V::from(now)]).await? > 0)
+}
+
+/// Notes that all blobs of a package are about to lose their links to it.
+///
+/// # Errors
+/// The database's.
+pub async fn touch_of_package(tx: &mut Tx, package: PackageId, now: i64) -> Result<(), Error> {
+    tx.run(&TOUCH_OF_PACKAGE, &[V::from(package.0), V::from(now)]).await?;
+    Ok(())
+}
+
+/// Returns whether some content counts already among what a project takes.
+///
+/// # Errors
+/// The database's.
+pub async fn is_counted(tx: &mut Tx, project: ProjectId, digest: &str) -> Result<bool, Error> {
+    Ok(tx.one(&COUNTED, &[V::from(project.0), V::from(digest)], |_| Ok(())).await?.is_some())
 }
 
 /// Returns up to `limit` blobs behind `after` that a repository has linked since before `cutoff` and that no manifest of it
@@ -357,7 +480,7 @@ pub async fn missing_after(tx: &mut Tx, after: BlobId, limit: i64) -> Result<Vec
     tx.all(&MISSING_AFTER, &[V::from(after.0), V::from(limit)], read).await
 }
 
-/// Returns whether an image links the blob, and it is not being deleted.
+/// Returns whether an image, an upload or a package links the blob, and it is not being deleted.
 ///
 /// # Errors
 /// The database's.
@@ -405,7 +528,7 @@ pub async fn bytes_of_repository(tx: &mut Tx, repository: ContainerRepositoryId)
     sum(tx.one(&REPOSITORY_BYTES, &[V::from(repository.0)], |row| row.get(0)).await?)
 }
 
-/// Returns how many bytes the images of a project take; each content counts once.
+/// Returns how many bytes the images, uploads and packages of a project take; each content counts once.
 ///
 /// # Errors
 /// The database's.
@@ -413,7 +536,40 @@ pub async fn bytes_of_project(tx: &mut Tx, project: ProjectId) -> Result<i64, Er
     sum(tx.one(&PROJECT_BYTES, &[V::from(project.0)], |row| row.get(0)).await?)
 }
 
-/// Returns how many bytes the images of all projects below a namespace take; each content counts once in each project.
+/// How many bytes of the blob store each kind of thing takes. Content counts once in each kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BytesByKind {
+    /// Images.
+    pub images: i64,
+    /// Packages.
+    pub packages: i64,
+    /// Uploaded files.
+    pub uploads: i64,
+}
+
+fn read_by_kind(row: &Row<'_>) -> Result<BytesByKind, Error> {
+    Ok(BytesByKind { images: row.get(0)?, packages: row.get(1)?, uploads: row.get(2)? })
+}
+
+/// Returns how many bytes each kind of thing in a project takes.
+///
+/// # Errors
+/// The database's.
+pub async fn bytes_of_project_by_kind(tx: &mut Tx, project: ProjectId) -> Result<BytesByKind, Error> {
+    sum(tx.one(&PROJECT_BYTES_BY_KIND, &[V::from(project.0)], read_by_kind).await?)
+}
+
+/// Returns how many bytes each kind of thing in all projects below a namespace takes; each content counts once in each
+/// project.
+///
+/// # Errors
+/// The database's.
+pub async fn bytes_below_by_kind(tx: &mut Tx, namespace: NamespaceId) -> Result<BytesByKind, Error> {
+    sum(tx.one(&NAMESPACE_BYTES_BY_KIND, &[V::from(namespace.0)], read_by_kind).await?)
+}
+
+/// Returns how many bytes the images, uploads and packages of all projects below a namespace take; each content counts once
+/// in each project.
 ///
 /// # Errors
 /// The database's.
@@ -422,11 +578,11 @@ pub async fn bytes_below(tx: &mut Tx, namespace: NamespaceId) -> Result<i64, Err
 }
 
 /// Returns the sum, which is there even over no rows.
-fn sum(value: Option<i64>) -> Result<i64, Error> {
+fn sum<T>(value: Option<T>) -> Result<T, Error> {
     value.ok_or_else(|| Error::Corrupt("a sum returned nothing".to_owned()))
 }
 
-/// How much a project's images may take.
+/// How much a project's images, uploads and packages may take together.
 #[derive(Clone, Copy, Debug)]
 pub struct Quotas {
     /// The project's own limit in bytes.

@@ -24,10 +24,12 @@ pub mod members;
 pub mod migrate;
 pub mod namespaces;
 pub mod notes;
+pub mod packages;
 pub mod projects;
 pub mod protected_branches;
 pub mod pushes;
 pub mod select;
+pub mod uploads;
 pub mod user_references;
 pub mod users;
 
@@ -49,9 +51,11 @@ pub fn statements() -> impl Iterator<Item = &'static db::Statement> {
         members::STATEMENTS,
         namespaces::STATEMENTS,
         notes::STATEMENTS,
+        packages::STATEMENTS,
         projects::STATEMENTS,
         protected_branches::STATEMENTS,
         pushes::STATEMENTS,
+        uploads::STATEMENTS,
         user_references::STATEMENTS,
         users::STATEMENTS,
     ]

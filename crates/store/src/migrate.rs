@@ -25,6 +25,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "container_registry",
         sql: include_str!("../migrations/0002_container_registry.sql"),
     },
+    Migration {
+        version: 4,
+        name: "uploads_and_packages",
+        sql: include_str!("../migrations/0004_uploads_and_packages.sql"),
+    },
 ];
 
 /// What a run of [`migrate`] did.

@@ -58,7 +58,9 @@ pub struct Project {
     pub updated_at: i64,
     /// Who may use the container registry.
     pub container_registry_access: FeatureAccess,
-    /// How many bytes its images may take; `None` is no limit.
+    /// Who may use its packages.
+    pub packages_access: FeatureAccess,
+    /// How many bytes its images, uploads and packages may take; `None` is no limit.
     pub container_quota_bytes: Option<i64>,
     /// What is deleted from its images from time to time; `None` when that was never set.
     pub cleanup_policy: Option<CleanupPolicy>,
@@ -71,7 +73,7 @@ const COLUMNS: &str = "p.id, p.namespace_id, n.name, n.path, n.full_path, n.pare
      p.issues_access, p.first_pushed_at, p.archived_at, p.last_activity_at, p.created_at, p.updated_at, \
      (SELECT COUNT(*) FROM issues i WHERE i.project_id = p.id AND i.closed_at IS NULL AND i.confidential_at IS NULL), \
      p.container_registry_access, p.container_quota_bytes, \
-     c.enabled_at, c.cadence, c.keep_n, c.older_than, c.name_regex, c.name_regex_keep, c.next_run_at";
+     c.enabled_at, c.cadence, c.keep_n, c.older_than, c.name_regex, c.name_regex_keep, c.next_run_at, p.packages_access";
 
 const FROM: &str = "projects p JOIN namespaces n ON n.id = p.namespace_id \
      LEFT JOIN container_cleanup_policies c ON c.project_id = p.id";
@@ -113,6 +115,7 @@ fn read(row: &Row<'_>) -> Result<Project, Error> {
         container_registry_access: feature(row.text(23)?)?,
         container_quota_bytes: row.get(24)?,
         cleanup_policy: cleanup_policies::read(row, 25)?,
+        packages_access: feature(row.text(32)?)?,
     })
 }
 
@@ -125,7 +128,7 @@ statements! {
         p.issues_access, p.first_pushed_at, p.archived_at, p.last_activity_at, p.created_at, p.updated_at, \
         (SELECT COUNT(*) FROM issues i WHERE i.project_id = p.id AND i.closed_at IS NULL AND i.confidential_at IS NULL), \
         p.container_registry_access, p.container_quota_bytes, \
-        c.enabled_at, c.cadence, c.keep_n, c.older_than, c.name_regex, c.name_regex_keep, c.next_run_at \
+        c.enabled_at, c.cadence, c.keep_n, c.older_than, c.name_regex, c.name_regex_keep, c.next_run_at, p.packages_access \
         FROM projects p JOIN namespaces n ON n.id = p.namespace_id \
         LEFT JOIN container_cleanup_policies c ON c.project_id = p.id WHERE p.id = $1 AND p.deletion_requested_at IS NULL";
     FACTS_BY_ID = "SELECT p.id, p.full_path, p.visibility, p.repository_access, p.issues_access, p.archived_at, \
@@ -133,13 +136,13 @@ statements! {
           AND (m.expires_at IS NULL OR m.expires_at > $3)), \
         (SELECT MAX(m.access_level) FROM namespace_ancestors a JOIN members m ON m.namespace_id = a.ancestor_id \
           WHERE a.descendant_id = p.namespace_id AND m.user_id = $2 AND (m.expires_at IS NULL OR m.expires_at > $3)), \
-        p.container_registry_access FROM projects p WHERE p.id = $1 AND p.deletion_requested_at IS NULL";
+        p.container_registry_access, p.packages_access FROM projects p WHERE p.id = $1 AND p.deletion_requested_at IS NULL";
     FACTS_BY_PATH = "SELECT p.id, p.full_path, p.visibility, p.repository_access, p.issues_access, p.archived_at, \
         (SELECT MAX(m.access_level) FROM members m WHERE m.project_id = p.id AND m.user_id = $2 \
           AND (m.expires_at IS NULL OR m.expires_at > $3)), \
         (SELECT MAX(m.access_level) FROM namespace_ancestors a JOIN members m ON m.namespace_id = a.ancestor_id \
           WHERE a.descendant_id = p.namespace_id AND m.user_id = $2 AND (m.expires_at IS NULL OR m.expires_at > $3)), \
-        p.container_registry_access FROM projects p WHERE lower(p.full_path) = $1 AND p.deletion_requested_at IS NULL";
+        p.container_registry_access, p.packages_access FROM projects p WHERE lower(p.full_path) = $1 AND p.deletion_requested_at IS NULL";
     UPDATE = "UPDATE projects SET name = $2, description = $3, visibility = $4, default_branch = $5, repository_access = $6, \
         issues_access = $7, path = $8, full_path = $9, updated_at = $10, container_registry_access = $11, \
         container_quota_bytes = $12 WHERE id = $1";
@@ -148,9 +151,10 @@ statements! {
           AND (m.expires_at IS NULL OR m.expires_at > $3)), \
         (SELECT MAX(m.access_level) FROM namespace_ancestors a JOIN members m ON m.namespace_id = a.ancestor_id \
           WHERE a.descendant_id = p.namespace_id AND m.user_id = $2 AND (m.expires_at IS NULL OR m.expires_at > $3)), \
-        p.container_registry_access FROM projects p WHERE lower(p.full_path) IN ($1, $4, $5) \
+        p.container_registry_access, p.packages_access FROM projects p WHERE lower(p.full_path) IN ($1, $4, $5) \
         AND p.deletion_requested_at IS NULL ORDER BY length(p.full_path) DESC LIMIT 1";
     SET_ARCHIVED = "UPDATE projects SET archived_at = $2, updated_at = $3 WHERE id = $1";
+    SET_PACKAGES_ACCESS = "UPDATE projects SET packages_access = $2 WHERE id = $1";
     SET_DEFAULT_BRANCH = "UPDATE projects SET default_branch = $2 WHERE id = $1";
     RECORD_PUSH = "UPDATE projects SET first_pushed_at = COALESCE(first_pushed_at, $2), last_activity_at = $3 WHERE id = $1";
     RECORD_ACTIVITY = "UPDATE projects SET last_activity_at = $2 WHERE id = $1";
@@ -258,6 +262,7 @@ fn read_facts(row: &Row<'_>) -> Result<ProjectFacts, Error> {
             repository: feature(row.text(3)?)?,
             issues: feature(row.text(4)?)?,
             container_registry: feature(row.text(8)?)?,
+            packages: feature(row.text(9)?)?,
         },
     })
 }
@@ -320,6 +325,15 @@ pub async fn update(tx: &mut Tx, project: &Project, now: i64) -> Result<(), Erro
         V::from(project.container_quota_bytes),
     ];
     tx.run(&UPDATE, &params).await?;
+    Ok(())
+}
+
+/// Records who may use the packages of a project.
+///
+/// # Errors
+/// The database's.
+pub async fn set_packages_access(tx: &mut Tx, id: ProjectId, access: FeatureAccess) -> Result<(), Error> {
+    tx.run(&SET_PACKAGES_ACCESS, &[V::from(id.0), V::from(access.name())]).await?;
     Ok(())
 }
 

@@ -24,8 +24,11 @@ pub const MOVED_TO_GHOST: &[(&str, &str)] = &[
     ("members", "created_by"),
     ("notes", "author_id"),
     ("notes", "last_editor_id"),
+    ("package_files", "creator_id"),
+    ("packages", "creator_id"),
     ("projects", "creator_id"),
     ("pushes", "user_id"),
+    ("uploads", "author_id"),
     ("users", "created_by"),
 ];
 

@@ -18,10 +18,12 @@ use portcullis_store::issues::{self, NewIssue, Sight};
 use portcullis_store::members::{self, Place as MemberOf};
 use portcullis_store::namespaces::{self, NewNamespace};
 use portcullis_store::notes::{self, NewNote};
+use portcullis_store::packages::{self, GENERIC, Version};
 use portcullis_store::projects::{self, NewProject};
+use portcullis_store::uploads::{self, NewUpload};
 use portcullis_store::user_references::{DELETED_WITH_USER, MOVED_TO_GHOST, move_to_ghost};
 use portcullis_store::users::{self, NewUser, UserKind};
-use portcullis_store::{container_repositories, container_tags, migrate, pushes};
+use portcullis_store::{blobs, container_repositories, container_tags, migrate, pushes};
 
 mod engines;
 use engines::{Place, on_both_engines};
@@ -197,6 +199,12 @@ async fn leave_traces(tx: &mut Tx, user: UserId) {
     };
     let manifest = container_manifests::insert(tx, &manifest, NOW).await.unwrap();
     container_tags::set(tx, repository, "latest", manifest, user, NOW).await.unwrap();
+    let blob = blobs::rely_on(tx, "sha256:1", 1, NOW).await.unwrap().unwrap();
+    let upload = NewUpload { project, blob, secret: "secret", file_name: "a", author: user };
+    uploads::insert(tx, &upload, NOW).await.unwrap();
+    let version = Version { project, package_type: GENERIC, name: "tool", version: "1" };
+    let package = packages::publish(tx, version, None, user, NOW).await.unwrap();
+    packages::insert_file(tx, package, blob, "a", user, NOW).await.unwrap();
     let key = UploadKey { id: "upload", project, image: "image", user };
     container_uploads::insert(tx, &key, TokenId(1), "sha256", None, NOW).await.unwrap();
 }

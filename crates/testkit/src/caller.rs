@@ -129,6 +129,21 @@ impl Caller {
         self.json("DELETE", path, &Value::Null)
     }
 
+    /// Uploads a file to a project, as the part `file` of a form.
+    pub fn upload(&self, project: i64, file_name: &str, content: &[u8]) -> Answer {
+        let head = format!(
+            "--boundary\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{file_name}\"\r\n\r\n"
+        );
+        let form = [head.as_bytes(), content, b"\r\n--boundary--\r\n"].concat();
+        let kind = [("content-type", "multipart/form-data; boundary=boundary")];
+        self.send("POST", &format!("/api/v4/projects/{project}/uploads"), &kind, &form)
+    }
+
+    /// Publishes a file of a generic package; `path` is name, version and file name.
+    pub fn publish(&self, project: i64, path: &str, content: &[u8]) -> Answer {
+        self.send("PUT", &format!("/api/v4/projects/{project}/packages/generic/{path}"), &[], content)
+    }
+
     /// Creates an issue, and returns its number.
     #[track_caller]
     pub fn issue(&self, project: i64, title: &str) -> i64 {

@@ -62,7 +62,7 @@ impl Presented {
     pub fn find(parts: &Parts, door: Door, query_allowed: bool) -> Presented {
         match door {
             Door::Git | Door::Registry => basic_or_bearer(&parts.headers),
-            Door::Api | Door::Operations => api(parts, query_allowed),
+            Door::Api | Door::Files | Door::Operations => api(parts, query_allowed),
         }
     }
 }
@@ -83,12 +83,22 @@ fn api(parts: &Parts, query_allowed: bool) -> Presented {
         Some((scheme, value)) if scheme.eq_ignore_ascii_case("bearer") && !value.is_empty() => {
             secret_or_unusable(value.as_bytes())
         }
+        Some((scheme, value)) if scheme.eq_ignore_ascii_case("basic") && takes_basic(parts.uri.path()) => {
+            basic(value)
+        }
         // Other schemes are no credentials here; a blank bearer counts as absent.
         _ => match parts.extensions.get() {
             Some(FormToken(secret)) => Presented::Secret(secret.clone()),
             None => Presented::Nothing,
         },
     }
+}
+
+/// Returns whether a route of the API takes the password of Basic as Git does: those of package clients, which know nothing
+/// else.
+fn takes_basic(path: &str) -> bool {
+    let mut segments = path.strip_prefix("/api/v4/projects/").unwrap_or_default().split('/').skip(1);
+    (segments.next(), segments.next()) == (Some("packages"), Some("generic"))
 }
 
 /// Returns the bearer of a request, if it has one; any other credential counts as none, because clients are to be sent to
@@ -173,6 +183,19 @@ mod tests {
         assert!(is_secret(&presented(Door::Api, "/", &headers), "header"));
         assert!(is_secret(&presented(Door::Api, "/", &headers[1..]), "bearer"));
         assert!(is_secret(&presented(Door::Api, "/?private_token=", &headers), "header"));
+    }
+
+    #[test]
+    fn basic_is_for_package_clients() {
+        // x:secret
+        let headers = [("authorization", "Basic eDpzZWNyZXQ=")];
+        let path = "/api/v4/projects/g%2Fp/packages/generic/a/1/f";
+        assert!(is_secret(&presented(Door::Api, path, &headers), "secret"));
+        for path in
+            ["/api/v4/projects/1", "/api/v4/projects/packages/generic", "/api/v4/projects/1/packages", "/x"]
+        {
+            assert!(presented(Door::Api, path, &headers) == Presented::Nothing, "{path}");
+        }
     }
 
     #[test]

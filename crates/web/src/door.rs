@@ -9,6 +9,8 @@ pub enum Door {
     Git,
     /// The container registry and its token endpoint.
     Registry,
+    /// Files at the addresses that stand in texts.
+    Files,
     /// Health, readiness and metrics, below `/-/`.
     Operations,
 }
@@ -22,6 +24,8 @@ impl Door {
             Some(Door::Git)
         } else if crate::registry::paths::is_of_registry(path) {
             Some(Door::Registry)
+        } else if path.starts_with(crate::paths::FILES_PREFIX) {
+            Some(Door::Files)
         } else if path.starts_with("/-/") {
             Some(Door::Operations)
         } else {
@@ -35,6 +39,7 @@ impl Door {
             Door::Api => "api",
             Door::Git => "git",
             Door::Registry => "registry",
+            Door::Files => "files",
             Door::Operations => "operations",
         }
     }

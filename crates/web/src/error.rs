@@ -134,6 +134,9 @@ impl ApiError {
                 StatusCode::FORBIDDEN,
                 "Forbidden - The container registry is disabled in this project",
             ),
+            (_, Denial::FeatureOff(Feature::Packages)) => {
+                ApiError::message(StatusCode::FORBIDDEN, "Forbidden - Packages are disabled in this project")
+            }
             (_, Denial::InsidersOnly) => {
                 ApiError::message(StatusCode::FORBIDDEN, "Forbidden - External users may not do this")
             }
@@ -536,7 +539,7 @@ impl Refusal {
         match door {
             Door::Git => Refusal::Git(GitError::refused(refused, realm)),
             Door::Registry => Refusal::Registry(RegistryError::forbidden()),
-            Door::Api | Door::Operations => Refusal::Api(ApiError::refused(refused)),
+            Door::Api | Door::Files | Door::Operations => Refusal::Api(ApiError::refused(refused)),
         }
     }
 
@@ -545,7 +548,7 @@ impl Refusal {
         match door {
             Door::Git => Refusal::Git(GitError::unauthenticated(why, realm)),
             Door::Registry => Refusal::Registry(RegistryError::unauthenticated(why, realm)),
-            Door::Api | Door::Operations => Refusal::Api(ApiError::unauthenticated(why)),
+            Door::Api | Door::Files | Door::Operations => Refusal::Api(ApiError::unauthenticated(why)),
         }
     }
 
@@ -554,7 +557,7 @@ impl Refusal {
         match door {
             Door::Git => Refusal::Git(error.into()),
             Door::Registry => Refusal::Registry(ImageError::Forge(error).into()),
-            Door::Api | Door::Operations => Refusal::Api(error.into()),
+            Door::Api | Door::Files | Door::Operations => Refusal::Api(error.into()),
         }
     }
 }

@@ -9,10 +9,12 @@ pub mod api;
 pub mod client;
 pub mod credential;
 pub mod door;
+mod download;
 pub mod error;
 pub mod front;
 pub mod git;
 pub mod guard;
+mod multipart;
 pub mod operations;
 pub mod pagination;
 pub mod params;
@@ -22,6 +24,7 @@ pub mod routes;
 pub mod server;
 pub mod tls;
 mod unread;
+pub mod uploaded;
 
 use std::sync::Arc;
 

@@ -7,6 +7,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -15,6 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::AppState;
 use crate::error::ApiError;
+use crate::multipart::Multipart;
 
 /// More parameters than this are not looked at.
 const MAX_PARAMETERS: usize = 1000;
@@ -24,6 +26,9 @@ const BODY_TIME: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// The kind of a form's body.
 pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
+
+/// The kind of a form's body that can hold files.
+pub(crate) const MULTIPART: &str = "multipart/form-data";
 
 /// Returns the pairs of a query or form, decoded.
 pub fn query_pairs(text: &str) -> Vec<(String, String)> {
@@ -101,6 +106,16 @@ impl Params {
         }
     }
 
+    /// Returns the parameters in the address alone, for a request whose body is a file.
+    ///
+    /// # Errors
+    /// The answer to a NUL character.
+    pub fn of_query(parts: &Parts) -> Result<Params, ApiError> {
+        let mut params = Params::default();
+        params.add_pairs(query_pairs(parts.uri.query().unwrap_or_default()));
+        params.without_nul()
+    }
+
     /// Begins to read.
     pub fn read(&self) -> Reader<'_> {
         Reader { values: &self.0, within: None, problems: Vec::new() }
@@ -125,6 +140,7 @@ impl FromRequest<AppState> for Params {
             return params.without_nul();
         }
         match media_type(&parts.headers).as_str() {
+            MULTIPART => params.add_pairs(multipart_pairs(&parts.headers, bytes).await?),
             FORM => {
                 let text = std::str::from_utf8(&bytes)
                     .map_err(|_| ApiError::bad_parameters("the body is not UTF-8"))?;
@@ -141,6 +157,25 @@ impl FromRequest<AppState> for Params {
             other => return Err(ApiError::unsupported_media_type(other)),
         }
         params.without_nul()
+    }
+}
+
+/// Returns the small fields of a form in parts. Files among them are no parameters, and are passed over.
+async fn multipart_pairs(headers: &HeaderMap, body: Bytes) -> Result<Vec<(String, String)>, ApiError> {
+    let body = futures_util::stream::iter([Ok(body)]);
+    let mut form =
+        Multipart::new(headers, body).map_err(|error| ApiError::bad_parameters(&error.to_string()))?;
+    let mut pairs = Vec::new();
+    loop {
+        match form.next_part().await {
+            Ok(Some(part)) if part.file_name.is_none() && pairs.len() < MAX_PARAMETERS => {
+                let value = form.field(usize::MAX).await;
+                pairs.push((part.name, value.map_err(|error| ApiError::bad_parameters(&error.to_string()))?));
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(pairs),
+            Err(error) => return Err(ApiError::bad_parameters(&error.to_string())),
+        }
     }
 }
 
@@ -444,6 +479,32 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn a_form_in_parts_has_the_same_parameters() {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, "multipart/form-data; boundary=x".parse().unwrap());
+        let mut form = String::new();
+        for (name, value) in
+            [("scopes[]", "a"), ("scopes[]", "b"), ("archived", "1"), ("title", "\u{fc} & =")]
+        {
+            form.push_str(&format!(
+                "--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+            ));
+        }
+        form.push_str(
+            "--x\r\nContent-Disposition: form-data; name=\"avatar\"; filename=\"a.png\"\r\n\r\n\x01\r\n",
+        );
+        let whole = format!("{form}--x--\r\n");
+        let mut params = Params::default();
+        params.add_pairs(multipart_pairs(&headers, Bytes::from(whole)).await.unwrap());
+        let mut reader = params.read();
+        assert_eq!(reader.list("scopes"), Some(vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(reader.boolean("archived"), Some(true));
+        assert_eq!(reader.text("title").as_deref(), Some("\u{fc} & ="));
+        assert!(!params.has("avatar"));
+        assert!(multipart_pairs(&headers, Bytes::from(form)).await.is_err(), "it has no end");
     }
 
     #[test]

@@ -1,6 +1,8 @@
-//! Folds a repository's path, which has any number of slashes, into one segment before routing.
+//! Folds a project's path, which has any number of slashes, into one segment before routing: where a repository is asked
+//! for, or a file that was uploaded.
 //!
-//! `/group/sub/app.git/info/refs` becomes `/-/git/group%2Fsub%2Fapp/info/refs`. What such a path means is decided by
+//! `/group/sub/app.git/info/refs` becomes `/-/git/group%2Fsub%2Fapp/info/refs`,
+//! `/group/app/uploads/…/a.png` becomes `/-/project/group%2Fapp/uploads/…/a.png`. What such a path means is decided by
 //! the rules behind the route, so it does not matter that the folded form can also be asked for directly.
 //!
 //! What could never be a repository's path is not folded. It names no route then, and is refused before a credential is
@@ -9,6 +11,7 @@
 use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
 use percent_encoding::percent_decode_str;
+use portcullis_rules::files::is_secret;
 use portcullis_rules::names::FullPath;
 
 /// Where folded paths begin.
@@ -16,6 +19,9 @@ pub const GIT_PREFIX: &str = "/-/git/";
 
 /// Where repositories asked for without `.git` are sent, to be redirected.
 pub const GIT_REDIRECT_PREFIX: &str = "/-/git-redirect/";
+
+/// Where uploaded files are.
+pub const FILES_PREFIX: &str = "/-/project/";
 
 /// Longer paths name nothing.
 const MAX_PATH_BYTES: usize = 4096;
@@ -32,13 +38,21 @@ pub fn fold(uri: &Uri) -> Option<Uri> {
     if path.starts_with("/-/") || path.starts_with("/api/") || path.len() > MAX_PATH_BYTES {
         return None;
     }
-    let (project, rest, prefix) = split(path)?;
+    let (project, rest, prefix) = split_upload(path).or_else(|| split(path))?;
     let folded = repository_path(project)?.replace('/', "%2F");
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     let path = PathAndQuery::try_from(format!("{prefix}{folded}{rest}{query}")).ok()?;
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(path);
     Uri::from_parts(parts).ok()
+}
+
+/// Splits the path of an uploaded file below its project's.
+fn split_upload(path: &str) -> Option<(&str, &str, &'static str)> {
+    let (before, name) = path.rsplit_once('/')?;
+    let (before, secret) = before.rsplit_once('/')?;
+    let project = before.strip_suffix("/uploads")?;
+    (is_secret(secret) && !name.is_empty()).then(|| (project, &path[project.len()..], FILES_PREFIX))
 }
 
 /// Returns a repository's path, decoded once, if it has the shape of one: a namespace and a name, in plain characters.
@@ -88,6 +102,34 @@ mod tests {
             ("/g/app.git/HEAD", "/-/git/g%2Fapp/HEAD"),
         ] {
             assert_eq!(folded(path).as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn an_upload_is_found_below_a_project_of_any_depth() {
+        let secret = "0123456789abcdef0123456789abcdef";
+        for (path, expected) in [
+            (
+                format!("/g/app/uploads/{secret}/a.png?x=1"),
+                format!("/-/project/g%2Fapp/uploads/{secret}/a.png?x=1"),
+            ),
+            (
+                format!("/g/s/uploads/uploads/{secret}/%C3%BC"),
+                format!("/-/project/g%2Fs%2Fuploads/uploads/{secret}/%C3%BC"),
+            ),
+        ] {
+            assert_eq!(folded(&path), Some(expected));
+        }
+        for path in [
+            format!("/app/uploads/{secret}/a"),
+            format!("/g/app/uploads/{secret}/"),
+            format!("/g/app/uploads/{secret}"),
+            format!("/g/../app/uploads/{secret}/a"),
+            format!("/-/project/1/uploads/{secret}/a"),
+            format!("/api/v4/projects/1/uploads/{secret}/a"),
+            "/g/app/uploads/0123/a".to_owned(),
+        ] {
+            assert_eq!(folded(&path), None, "{path}");
         }
     }
 

@@ -12,7 +12,7 @@ use crate::AppState;
 use crate::door::Door;
 use crate::error::{ApiError, GitError, RegistryError};
 use crate::guard::{Access, Guard};
-use crate::{api, git, operations, registry};
+use crate::{api, git, operations, registry, uploaded};
 
 /// One route.
 pub struct Route {
@@ -173,6 +173,21 @@ pub fn table() -> Vec<Route> {
             GET "/api/v4/groups/{id}/registry/repositories" "image repositories of a group" => api::container_repositories::list_of_group;
             GET "/api/v4/registry/repositories/{repository_id}" "an image repository" => api::container_repositories::get;
 
+            GET "/api/v4/projects/{id}/uploads" "uploaded files" => api::uploads::list;
+            POST "/api/v4/projects/{id}/uploads" "upload a file" => api::uploads::create;
+            GET "/api/v4/projects/{id}/uploads/{upload_id}" "the content of an uploaded file" => api::uploads::get;
+            DELETE "/api/v4/projects/{id}/uploads/{upload_id}" "delete an uploaded file" => api::uploads::delete;
+            GET "/api/v4/projects/{id}/uploads/{secret}/{file_name}" "the content of an uploaded file, by its address" => api::uploads::get_by_secret;
+            DELETE "/api/v4/projects/{id}/uploads/{secret}/{file_name}" "delete an uploaded file, by its address" => api::uploads::delete_by_secret;
+
+            GET "/api/v4/projects/{id}/packages" "packages" => api::packages::list;
+            GET "/api/v4/projects/{id}/packages/{package_id}" "a package" => api::packages::get;
+            DELETE "/api/v4/projects/{id}/packages/{package_id}" "delete a package" => api::packages::delete;
+            GET "/api/v4/projects/{id}/packages/{package_id}/package_files" "the files of a package" => api::packages::list_files;
+            DELETE "/api/v4/projects/{id}/packages/{package_id}/package_files/{package_file_id}" "delete a file of a package" => api::packages::delete_file;
+            GET "/api/v4/projects/{id}/packages/generic/{package_name}/{package_version}/{*file_name}" "download a file of a package" => api::packages::download;
+            PUT "/api/v4/projects/{id}/packages/generic/{package_name}/{package_version}/{*file_name}" "publish a file of a package" => api::packages::publish;
+
             GET "/api/v4/projects/{id}/issues" "issues" => api::issues::list;
             POST "/api/v4/projects/{id}/issues" "open an issue" => api::issues::create;
             GET "/api/v4/projects/{id}/issues/{iid}" "an issue" => api::issues::get;
@@ -216,6 +231,9 @@ pub fn table() -> Vec<Route> {
             POST "/jwt/auth" "the form of OAuth 2: not served" => registry::token::form;
             GET "/jwt/jwks" "the keys that bearers are checked with" => registry::token::keys;
         }
+        Files {
+            GET "/-/project/{id}/uploads/{secret}/{file_name}" "an uploaded file, also at `/{project}/uploads/…`" => uploaded::get;
+        }
         Operations {
             GET "/-/health" "whether the process lives" => operations::health;
             GET "/-/readiness" "whether the database answers" => operations::readiness;
@@ -235,7 +253,7 @@ pub fn build(table: Vec<Route>, state: AppState) -> Router {
 
 async fn no_such_route(OriginalUri(uri): OriginalUri) -> Response {
     match Door::of(uri.path()) {
-        Some(Door::Api) => ApiError::no_such_route().into_response(),
+        Some(Door::Api | Door::Files) => ApiError::no_such_route().into_response(),
         Some(Door::Registry) => RegistryError::code(ErrorCode::NameUnknown).into_response(),
         _ => GitError::new(StatusCode::NOT_FOUND, "Not found.\n").into_response(),
     }

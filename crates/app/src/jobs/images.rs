@@ -1,4 +1,4 @@
-//! Removes content that no image needs.
+//! Removes content that no image, upload or package needs.
 
 use std::sync::Arc;
 
@@ -8,8 +8,9 @@ use crate::forge::Forge;
 use crate::registry::{ImageError, garbage};
 
 pub(super) async fn collect_garbage(forge: &Arc<Forge>) -> Result<(), Error> {
-    // A registry that takes no changes keeps what it has, as for a copy of it that is being made.
-    if !forge.settings().container_registry || forge.settings().registry_read_only {
+    // A registry that takes no changes keeps what it has, as for a copy of it that is being made. Where there is none, there
+    // may be uploads and packages all the same.
+    if forge.settings().registry_read_only {
         return Ok(());
     }
     let collected = garbage::collect(forge, false, &mut |_| {}).await.map_err(plain)?;
@@ -20,7 +21,7 @@ pub(super) async fn collect_garbage(forge: &Arc<Forge>) -> Result<(), Error> {
             bytes = collected.bytes,
             strays = collected.strays,
             uploads = collected.uploads,
-            "content that no image needs was removed"
+            "content that nothing needs was removed"
         );
     }
     // What a process left half deleted keeps its content from being pushed, so it does not wait for the next hour.

@@ -23,7 +23,7 @@ pub(super) async fn delete_project(forge: &Arc<Forge>, project: ProjectId) -> Re
     }
     repositories::remove_all_of(forge, project).await?;
     let mut tx = forge.db().begin().await?;
-    // What its images linked is kept for the safe age, counted from now.
+    // What its images, uploads and packages linked is kept for the safe age, counted from now.
     blobs::touch_linked_in_project(&mut tx, project, forge.now()).await?;
     projects::delete(&mut tx, project).await?;
     tx.commit().await?;

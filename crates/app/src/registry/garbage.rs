@@ -1,4 +1,4 @@
-//! Removes what nothing needs: blobs that no image names, uploads that nobody goes on with. It runs beside pushes and
+//! Removes what nothing needs: blobs that no image, upload or package has, uploads that nobody goes on with. It runs beside pushes and
 //! deletes.
 //!
 //! A repository loses its link to a blob when no manifest of it has named the blob for a safe age: the manifest was
@@ -42,7 +42,7 @@ pub(crate) const STALE_AFTER: i64 = 5 * 60 * MICROSECONDS;
 pub struct Collected {
     /// Links of repositories to blobs that none of their manifests names.
     pub links: u64,
-    /// Blobs that no image needs.
+    /// Blobs that no image, upload or package needs.
     pub blobs: u64,
     /// How many bytes they have.
     pub bytes: u64,

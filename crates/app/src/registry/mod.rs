@@ -13,7 +13,7 @@ pub mod grants;
 pub mod lists;
 pub mod manifests;
 mod patterns;
-mod quotas;
+pub(crate) mod quotas;
 pub mod repositories;
 pub mod tag_rules;
 pub mod tags;
@@ -131,6 +131,11 @@ const READ_ONLY_RETRY_AFTER: u64 = 60;
 /// Refuses what the API changes about images while the registry takes no changes.
 fn takes_changes(forge: &Forge) -> Result<(), Error> {
     is_offered(forge)?;
+    store_takes_changes(forge)
+}
+
+/// Refuses what adds content to the blob store, or takes it away, while it takes no changes.
+pub(crate) fn store_takes_changes(forge: &Forge) -> Result<(), Error> {
     if forge.settings().registry_read_only { Err(Error::Overloaded(READ_ONLY_RETRY_AFTER)) } else { Ok(()) }
 }
 

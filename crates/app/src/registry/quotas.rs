@@ -1,4 +1,4 @@
-//! How much the images of a project may take, alone and with all below its top-level group.
+//! How much the images, uploads and packages of a project may take, alone and with all below its top-level group.
 
 use portcullis_rules::id::ProjectId;
 use portcullis_store::blobs;
@@ -6,12 +6,13 @@ use portcullis_store::db::Tx;
 
 use super::ImageError;
 use super::protocol::ErrorCode;
+use crate::Error;
 
-/// Returns how many bytes may be added to the images of a project; `None` is no limit.
+/// Returns how many bytes may be added to a project; `None` is no limit.
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn room(tx: &mut Tx, project: ProjectId) -> Result<Option<u64>, ImageError> {
+pub(crate) async fn room(tx: &mut Tx, project: ProjectId) -> Result<Option<u64>, Error> {
     let Some(quotas) = blobs::quotas(tx, project).await? else { return Ok(None) };
     let mut room: Option<u64> = None;
     let mut narrow = |limit: i64, used: i64| {

@@ -108,15 +108,35 @@ async fn open_claimed(
 
 /// That a blob is not deleted while it is being made.
 #[derive(Clone, Copy, Debug)]
-struct Reliance {
-    blob: BlobId,
-    since: i64,
+pub(crate) struct Reliance {
+    /// The blob.
+    pub(crate) blob: BlobId,
+    /// Since when, in Unix microseconds.
+    pub(crate) since: i64,
 }
 
 impl Reliance {
     /// Touches the blob's row, or makes it. `None` when the blob is being deleted right now.
     async fn on(tx: &mut Tx, name: &str, size: i64, now: i64) -> Result<Option<Reliance>, ImageError> {
         Ok(blobs::rely_on(tx, name, size, now).await?.map(|blob| Reliance { blob, since: now }))
+    }
+
+    /// Makes sure that a blob will not be deleted while it is made. If it is being deleted right now, waits.
+    pub(crate) async fn wait(forge: &Forge, name: &str, size: i64) -> Result<Reliance, ImageError> {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let mut tx = forge.db().begin().await?;
+            let now = forge.now();
+            if let Some(reliance) = Reliance::on(&mut tx, name, size, now).await? {
+                tx.commit().await?;
+                return Ok(reliance);
+            }
+            drop(tx);
+            if tokio::time::Instant::now() >= deadline {
+                return Err(ImageError::unavailable("the same content is being deleted"));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 }
 
@@ -265,7 +285,7 @@ pub async fn mount(
     }
     let project = access.project();
     let size = u64::try_from(blob.size).unwrap_or(u64::MAX);
-    let counted_already = blobs::find_in_project(&mut tx, project, &name).await?.is_some();
+    let counted_already = blobs::is_counted(&mut tx, project, &name).await?;
     if !counted_already && quotas::room(&mut tx, project).await?.is_some_and(|room| room < size) {
         return Err(quotas::exceeded());
     }
@@ -456,7 +476,7 @@ impl<'a> Claim<'a> {
         let size = i64::try_from(self.progress.size).map_err(|error| Error::Internal(error.into()))?;
         let reliance = match self.reliance {
             Some(reliance) => reliance,
-            None => self.rely_on(&name, size).await?,
+            None => Reliance::wait(self.forge, &name, size).await?,
         };
         let finishing = self.forge.uploads().finish(self.session, &self.progress, digest);
         self.while_renewing(finishing).await??;
@@ -465,7 +485,7 @@ impl<'a> Claim<'a> {
         // The upload may have taken hours: the credential and the role are looked at as they are now.
         let access = self.access.again(self.forge, &mut tx).await?;
         let project = access.project();
-        let counted_already = blobs::find_in_project(&mut tx, project, &name).await?.is_some();
+        let counted_already = blobs::is_counted(&mut tx, project, &name).await?;
         let room = quotas::room(&mut tx, project).await?;
         if !counted_already && room.is_some_and(|room| room < self.progress.size) {
             return Err(quotas::exceeded());
@@ -479,25 +499,6 @@ impl<'a> Claim<'a> {
         table::delete(&mut tx, &self.id).await?;
         tx.commit().await?;
         Ok(())
-    }
-
-    /// Makes sure that the blob will not be deleted while it is made, and says since when. If it is being deleted right
-    /// now, waits.
-    async fn rely_on(&self, name: &str, size: i64) -> Result<Reliance, ImageError> {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        loop {
-            let mut tx = self.forge.db().begin().await?;
-            let now = self.forge.now();
-            if let Some(reliance) = Reliance::on(&mut tx, name, size, now).await? {
-                tx.commit().await?;
-                return Ok(reliance);
-            }
-            drop(tx);
-            if tokio::time::Instant::now() >= deadline {
-                return Err(ImageError::unavailable("the same content is being deleted"));
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
     }
 
     /// Writes down what the session has, and lets others have it.

@@ -193,6 +193,20 @@ actions! {
     AdministerContainerRules on Project;
     /// Change the rules about immutable tags.
     AdministerImmutableTags on Project;
+    /// Upload a file to a project, to be shown or linked in its texts.
+    CreateUpload on Project;
+    /// Read an uploaded file, by the secret in its address.
+    DownloadUpload on Project;
+    /// List every uploaded file, and read one by its number.
+    ReadUploads on Project;
+    /// Delete an uploaded file.
+    DeleteUpload on Project;
+    /// Read packages and download their files.
+    ReadPackages on Project;
+    /// Publish files of packages.
+    PublishPackage on Project;
+    /// Delete packages and files of them.
+    DeletePackage on Project;
     /// Read issues and their comments.
     ReadIssues on Project;
     /// Read confidential issues and internal comments of others.

@@ -81,6 +81,8 @@ pub struct ResourceFacts {
     pub issues: FeatureAccess,
     /// Who may use its container registry.
     pub container_registry: FeatureAccess,
+    /// Who may use its packages.
+    pub packages: FeatureAccess,
 }
 
 impl ResourceFacts {
@@ -90,6 +92,7 @@ impl ResourceFacts {
             Feature::Repository => self.repository,
             Feature::Issues => self.issues,
             Feature::ContainerRegistry => self.container_registry,
+            Feature::Packages => self.packages,
         }
     }
 }

@@ -40,6 +40,8 @@ pub enum Feature {
     Issues,
     /// The container registry.
     ContainerRegistry,
+    /// The package registry.
+    Packages,
 }
 
 /// Who must be asking, beyond the scope.
@@ -125,7 +127,7 @@ impl Rule {
 }
 
 use Action as A;
-use Feature::{ContainerRegistry, Issues, Repository};
+use Feature::{ContainerRegistry, Issues, Packages, Repository};
 use Needs::{Administrator, InsidePerson, Nothing, SignIn};
 use Openness::{Anyone, SignedIn};
 
@@ -203,6 +205,15 @@ pub static RULES: &[Rule] = &[
     row(A::AdministerContainerRepositories, WRITE, MAINTAINER).not_when_archived().of(ContainerRegistry),
     row(A::AdministerContainerRules, WRITE, MAINTAINER).not_when_archived().of(ContainerRegistry),
     row(A::AdministerImmutableTags, WRITE, OWNER).not_when_archived().of(ContainerRegistry),
+    // Uploaded files. Their addresses are known to readers of the texts they are in; the list of all is for Maintainers.
+    row(A::CreateUpload, WRITE, GUEST).not_when_archived(),
+    row(A::DownloadUpload, READ, GUEST).open_to(Anyone),
+    row(A::ReadUploads, READ, MAINTAINER),
+    row(A::DeleteUpload, WRITE, MAINTAINER).not_when_archived(),
+    // Packages.
+    row(A::ReadPackages, READ, REPORTER).open_to(Anyone).of(Packages),
+    row(A::PublishPackage, WRITE, DEVELOPER).not_when_archived().of(Packages),
+    row(A::DeletePackage, WRITE, MAINTAINER).not_when_archived().of(Packages),
     // Issues and comments.
     row(A::ReadIssues, READ, GUEST).open_to(Anyone).of(Issues),
     row(A::ReadConfidentialIssues, READ, REPORTER).of(Issues),

@@ -128,8 +128,12 @@ pub async fn get(
     read.finish()?;
     let owner = access.role() == Some(Role::Owner);
     let mut view = view(access.namespace(), &around.base, access.viewer(), owner);
-    if statistics && let Some(bytes) = groups::container_bytes(&state.forge, &access, &mut reading).await? {
-        view["statistics"] = json!({ "container_registry_size": bytes });
+    if statistics && let Some(bytes) = groups::stored_bytes(&state.forge, &access, &mut reading).await? {
+        view["statistics"] = json!({
+            "container_registry_size": bytes.images,
+            "packages_size": bytes.packages,
+            "uploads_size": bytes.uploads,
+        });
     }
     Ok(ok(view))
 }

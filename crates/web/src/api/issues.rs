@@ -161,7 +161,7 @@ fn view_alone(details: &IssueDetails, project_path: &str, base: &BaseUrl) -> Val
 }
 
 /// Reads a text that is looked for: of bounded length, and without a NUL, which no recorded text holds.
-fn reads_sought(read: &mut Reader<'_>, name: &str) -> Option<String> {
+pub(super) fn reads_sought(read: &mut Reader<'_>, name: &str) -> Option<String> {
     let text = read.filled_text(name)?;
     if text.contains('\0') || text.chars().count() > MAX_SEARCH_CHARACTERS {
         read.reject(name);

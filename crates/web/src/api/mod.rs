@@ -10,11 +10,13 @@ pub mod issues;
 pub mod members;
 pub mod namespaces;
 pub mod notes;
+pub mod packages;
 pub mod personal_tokens;
 pub mod projects;
 pub mod protected_branches;
 pub mod statistics;
 pub mod tokens;
+pub mod uploads;
 pub mod users;
 pub mod version;
 

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use portcullis_app::access::{Authorized, Viewer};
 use portcullis_app::people;
 use portcullis_app::projects::{self, NewProjectRequest, ProjectChanges, ProjectDetails};
+use portcullis_app::records::blobs::BytesByKind;
 use portcullis_app::records::container_cleanup_policies::CleanupPolicy;
 use portcullis_app::records::projects::{ProjectFilter, ProjectOrder};
 use portcullis_app::records::select::Listing;
@@ -92,6 +93,8 @@ static NO_POLICY: LazyLock<CleanupPolicy> = LazyLock::new(cleanup::default_polic
 #[derive(Serialize)]
 struct StatisticsView {
     container_registry_size: i64,
+    packages_size: i64,
+    uploads_size: i64,
 }
 
 /// What is told about a project that is its own.
@@ -124,6 +127,8 @@ struct OwnView<'a> {
     container_registry_enabled: bool,
     container_registry_access_level: &'static str,
     container_registry_image_prefix: String,
+    packages_enabled: bool,
+    package_registry_access_level: &'static str,
     container_expiration_policy: PolicyView<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     container_registry_quota_bytes: Option<Option<i64>>,
@@ -143,7 +148,6 @@ struct SharedView {
     readme_url: Option<String>,
     forks_count: i64,
     star_count: i64,
-    packages_enabled: bool,
     resolve_outdated_diff_discussions: bool,
     merge_requests_enabled: bool,
     wiki_enabled: bool,
@@ -201,7 +205,6 @@ static SHARED: LazyLock<String> = LazyLock::new(|| {
         readme_url: None,
         forks_count: 0,
         star_count: 0,
-        packages_enabled: false,
         resolve_outdated_diff_discussions: false,
         merge_requests_enabled: false,
         wiki_enabled: false,
@@ -267,7 +270,7 @@ fn view_with(
     details: &ProjectDetails,
     base: &BaseUrl,
     viewer: &Viewer,
-    container_bytes: Option<i64>,
+    stored_bytes: Option<BytesByKind>,
 ) -> Result<String, ApiError> {
     let project = &details.project;
     let image = location(&image_name(&project.full_path, ""), base);
@@ -319,9 +322,15 @@ fn view_with(
         container_registry_enabled: project.container_registry_access != FeatureAccess::Disabled,
         container_registry_access_level: project.container_registry_access.name(),
         container_registry_image_prefix: image,
+        packages_enabled: project.packages_access != FeatureAccess::Disabled,
+        package_registry_access_level: project.packages_access.name(),
         container_expiration_policy: PolicyView::of(project.cleanup_policy.as_ref().unwrap_or(&NO_POLICY)),
         container_registry_quota_bytes: reporter.then_some(project.container_quota_bytes),
-        statistics: container_bytes.map(|bytes| StatisticsView { container_registry_size: bytes }),
+        statistics: stored_bytes.map(|bytes| StatisticsView {
+            container_registry_size: bytes.images,
+            packages_size: bytes.packages,
+            uploads_size: bytes.uploads,
+        }),
         creator_id: project.creator.0,
         open_issues_count: project.open_issues,
         updated_at: time(project.updated_at),
@@ -362,7 +371,7 @@ pub async fn get(
     read.finish()?;
     let details = projects::get(&state.forge, &access, &mut reading).await?;
     let bytes = match statistics {
-        true => projects::container_bytes(&state.forge, &access, &mut reading).await?,
+        true => projects::stored_bytes(&state.forge, &access, &mut reading).await?,
         false => None,
     };
     drop(reading);
@@ -552,6 +561,7 @@ pub async fn create(
             "container_registry_access_level",
             "container_registry_enabled",
         ),
+        packages_access: feature(&mut read, "package_registry_access_level", "packages_enabled"),
         topics: topics(&mut read).unwrap_or_default(),
     };
     if request.name.is_none() && request.path.is_none() {
@@ -585,6 +595,7 @@ pub async fn update(
             "container_registry_access_level",
             "container_registry_enabled",
         ),
+        packages_access: feature(&mut read, "package_registry_access_level", "packages_enabled"),
         container_quota_bytes: quota(&mut read, "container_registry_quota_bytes"),
         cleanup_policy: read.object("container_expiration_policy_attributes", cleanup_changes),
         topics: topics(&mut read),

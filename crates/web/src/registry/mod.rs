@@ -40,12 +40,12 @@ pub async fn to_version(_: AddressOnly) -> Response {
     (StatusCode::MOVED_PERMANENTLY, [(LOCATION, HeaderValue::from_static("/v2/"))]).into_response()
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 /// Puts in a header whose value we made.
-fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+pub(crate) fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }
@@ -63,6 +63,6 @@ fn parameter(parts: &Parts, name: &str) -> Option<String> {
 }
 
 /// The body as it comes. The accept loop gives up one that stops arriving.
-fn content(body: Body) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+pub(crate) fn content(body: Body) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
     body.into_data_stream().map_err(io::Error::other)
 }
