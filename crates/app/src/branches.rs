@@ -201,6 +201,13 @@ impl<'a> Protection<'a> {
         })
     }
 
+    pub(crate) fn lets_merge(&self, role: Option<Role>) -> bool {
+        self.0.iter().all(|protected| match (protected.merge, role) {
+            (Some(needed), Some(role)) => role >= needed,
+            _ => false,
+        })
+    }
+
     pub(crate) fn lets_force(&self) -> bool {
         self.0.iter().all(|protected| protected.allow_force_push)
     }

@@ -7,14 +7,18 @@
 //! Start reading at [`access`], then [`tokens`].
 
 pub mod access;
+pub mod archives;
 pub mod audit;
 pub mod bearers;
 pub mod branches;
 pub mod clock;
 pub mod contents;
+pub mod commits;
+pub mod comparison;
 pub(crate) mod credentials;
 pub mod error;
 pub mod events;
+pub mod files;
 pub mod forge;
 pub mod groups;
 pub mod issues;
@@ -32,10 +36,14 @@ pub mod projects;
 pub mod random;
 pub mod registry;
 pub mod repositories;
+pub mod repository_branches;
+pub mod search;
 pub mod settings;
+pub mod tags;
 pub mod throttle;
 pub mod tokens;
 pub mod uploads;
+pub mod trees;
 
 pub use error::Error;
 pub use forge::{Forge, OpenError};

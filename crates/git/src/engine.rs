@@ -22,8 +22,10 @@ use crate::history::{self, CommitSummary, FirstCommit};
 use crate::hook::SOCKET_VARIABLE;
 use crate::housekeeping::{self, FsckReport, HousekeepingReport};
 use crate::limits::Limits;
+use crate::objects::Objects;
 use crate::process;
 use crate::push::Conversation;
+use crate::question::Question;
 use crate::{Error, GitProtocol, ObjectFormat, ObjectId, PushJudge, RefName, Service, Settings, refs};
 
 /// The number under which `git receive-pack` and its hook know the socket to us.
@@ -46,6 +48,8 @@ struct Inner {
     layout: Layout,
     git: Arc<Git>,
     limits: Arc<Limits>,
+    /// Who reads content over the API stands in a line of their own: not behind the clones, nor in front of them.
+    reading: Arc<Limits>,
     answers: Arc<Answers>,
     /// Short questions wait here and not among the exchanges: a push asks them while it holds a place itself.
     questions: Semaphore,
@@ -97,6 +101,7 @@ impl Engine {
             layout,
             git: Arc::new(git),
             limits: Limits::new(&settings),
+            reading: Limits::new(&settings),
             questions: Semaphore::new(settings.max_processes.max(1)),
             upkeep: Semaphore::new(1),
             formats: Mutex::default(),
@@ -147,6 +152,7 @@ impl Engine {
             let trash = inner.layout.discard(id)?;
             // First the name goes, then what runs is killed: nothing can begin in between.
             inner.limits.remove(id);
+            inner.reading.remove(id);
             inner.answers.forget(id);
             inner.formats.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
             if let Some(trash) = trash {
@@ -437,20 +443,92 @@ impl Engine {
     /// Returns how busy the engine is.
     pub fn stats(&self) -> Stats {
         Stats {
-            running: self.inner.limits.running(),
-            waiting: self.inner.limits.waiting(),
+            running: self.inner.limits.running() + self.inner.reading.running(),
+            waiting: self.inner.limits.waiting() + self.inner.reading.waiting(),
             started_total: self.inner.started.load(Ordering::Relaxed),
-            refused_total: self.inner.limits.refused(),
+            refused_total: self.inner.limits.refused() + self.inner.reading.refused(),
             killed_total: self.inner.killed.load(Ordering::Relaxed),
             answers_reused_total: self.inner.answers.reused(),
             answer_bytes: self.inner.answers.bytes(),
         }
     }
 
+    /// Does something with the objects of a repository on a thread made for waiting. It waits for a place among those
+    /// who read, and keeps it until the work is done, even if nobody waits for the result any more.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        id: i64,
+        work: impl FnOnce(&Objects) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let repository = self.existing(id)?;
+        let format = self.format_of(id, &repository)?;
+        let place = self.inner.reading.enter(id).await?;
+        let inner = Arc::clone(&self.inner);
+        blocking(move || {
+            let _place = place;
+            let read = Objects::open(repository, format).and_then(|objects| work(&objects));
+            // It may have been deleted under our hands.
+            read.map_err(|error| if inner.layout.exists(id) { error } else { Error::NotFound })
+        })
+        .await
+    }
+
+    /// Asks git something about the history of a repository, and waits for the whole answer. A question that takes
+    /// longer than `limit` is given up as [`Error::Overloaded`].
+    pub(crate) async fn ask(
+        &self,
+        id: i64,
+        question: Question,
+        max_output_bytes: usize,
+        limit: Duration,
+    ) -> Result<process::Finished, Error> {
+        let repository = self.existing(id)?;
+        let place = self.inner.reading.enter(id).await?;
+        self.inner.started.fetch_add(1, Ordering::Relaxed);
+        let call = question.call(&self.inner.git, &repository);
+        let answer = process::run(call, question.input, max_output_bytes, limit * 2);
+        tokio::select! {
+            answer = answer => answer.map_err(|error| match error {
+                _ if !self.inner.layout.exists(id) => Error::NotFound,
+                Error::Internal { source: Some(source), .. } if source.kind() == io::ErrorKind::FileTooLarge => {
+                    Error::BadRequest("the answer would be too large".to_owned())
+                }
+                error => error,
+            }),
+            () = tokio::time::sleep(limit) => Err(Error::Overloaded { retry_after: limit }),
+            () = place.removed().cancelled_owned() => Err(Error::NotFound),
+        }
+    }
+
+    /// Asks git something whose answer is read while it comes, in at most `limit`.
+    pub(crate) async fn ask_at_length(
+        &self,
+        id: i64,
+        question: Question,
+        limit: Duration,
+    ) -> Result<Exchange, Error> {
+        let repository = self.existing(id)?;
+        let place = self.inner.reading.enter(id).await?;
+        let call = question.call(&self.inner.git, &repository);
+        let mut beginning = self.beginning(call, place);
+        beginning.limit = Some(limit);
+        self.answer(id, exchange::start(beginning)?).await
+    }
+
+    /// Sends what git says to a client, at the client's pace: as long as a fetch may take, and in the line of fetches.
+    pub(crate) async fn deliver(&self, id: i64, question: Question) -> Result<Exchange, Error> {
+        let repository = self.existing(id)?;
+        let place = self.inner.limits.enter(id).await?;
+        let mut beginning = self.beginning(question.call(&self.inner.git, &repository), place);
+        beginning.limit = Some(self.inner.settings.fetch_limit);
+        self.answer(id, exchange::start(beginning)?).await
+    }
+
     /// Waits until no exchange runs, at most for `limit`, and says whether that came. New ones wait meanwhile, so this
     /// is for the end of the program.
     pub async fn wait_until_idle(&self, limit: Duration) -> bool {
-        tokio::time::timeout(limit, self.inner.limits.idle()).await.is_ok()
+        let idle = async { tokio::join!(self.inner.limits.idle(), self.inner.reading.idle()) };
+        tokio::time::timeout(limit, idle).await.is_ok()
     }
 
     fn existing(&self, id: i64) -> Result<PathBuf, Error> {

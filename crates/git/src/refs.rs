@@ -45,6 +45,24 @@ pub(crate) fn read(repository: &Path, prefix: &str) -> Result<BTreeMap<RefName, 
     Ok(refs)
 }
 
+/// Returns what a ref points at, if it exists. Blocks.
+pub(crate) fn find(repository: &Path, name: &RefName) -> Result<Option<ObjectId>, Error> {
+    match fs::read_to_string(repository.join(name.as_str())) {
+        Ok(text) => return Ok(ObjectId::parse(text.trim_end())),
+        // It may be packed; a folder in its place holds other refs.
+        Err(error) if is_missing(&error) => {}
+        Err(error) => return Err(Error::io("reading a ref")(error)),
+    }
+    let packed = packed(repository)?;
+    let found = lines_of(&packed).find(|(_, packed)| *packed == name.as_str());
+    Ok(found.and_then(|(id, _)| ObjectId::parse(id)))
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidFilename, IsADirectory, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory | IsADirectory | InvalidFilename)
+}
+
 /// Returns those of some refs that do not exist. Blocks.
 pub(crate) fn missing(repository: &Path, mut names: Vec<RefName>) -> Result<Vec<RefName>, Error> {
     names.retain(|name| !repository.join(name.as_str()).is_file());

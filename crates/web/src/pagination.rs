@@ -112,9 +112,24 @@ pub(crate) fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, &KEPT).to_string()
 }
 
+/// Percent-encodes a name for the path of an address: its slashes stay.
+pub(crate) fn encoded_path(text: &str) -> String {
+    encoded(text).replace("%2F", "/")
+}
+
 /// Returns a page as a response, with GitLab's headers: on an empty list too, and without totals where there are too many
 /// rows to count.
 pub fn paginated<T: Serialize>(page: Page, links: &PageLinks, listing: Listing<T>) -> Response {
+    let full = i64::try_from(listing.items.len()).unwrap_or(0) >= page.size;
+    with_links(page, links, listing, full)
+}
+
+/// Returns a page of a list that nobody has counted, but of which it is known whether there is more.
+pub fn uncounted<T: Serialize>(page: Page, links: &PageLinks, items: Vec<T>, more: bool) -> Response {
+    with_links(page, links, Listing { items, total: None }, more)
+}
+
+fn with_links<T: Serialize>(page: Page, links: &PageLinks, listing: Listing<T>, more: bool) -> Response {
     let mut headers = HeaderMap::new();
     let mut set = |name: &'static str, value: String| {
         if let Ok(value) = HeaderValue::from_str(&value) {
@@ -122,8 +137,7 @@ pub fn paginated<T: Serialize>(page: Page, links: &PageLinks, listing: Listing<T
         }
     };
     let last = listing.total.map(|total| (total.max(1) - 1) / page.size + 1);
-    let full = i64::try_from(listing.items.len()).unwrap_or(0) >= page.size;
-    let more = last.map_or(full, |last| page.number < last);
+    let more = last.map_or(more, |last| page.number < last);
     let next = more.then_some(page.number + 1);
     let previous = (page.number > 1).then_some(page.number - 1);
     let text = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();

@@ -160,6 +160,16 @@ pub fn table() -> Vec<Route> {
             PATCH "/api/v4/projects/{id}/protected_branches/{name}" "change a branch protection" => api::protected_branches::update;
             DELETE "/api/v4/projects/{id}/protected_branches/{name}" "remove a branch protection" => api::protected_branches::unprotect;
 
+            GET "/api/v4/projects/{id}/repository/branches" "branches" => api::branches::list;
+            GET "/api/v4/projects/{id}/repository/branches/{branch}" "a branch" => api::branches::get;
+            GET "/api/v4/projects/{id}/repository/tags" "tags" => api::tags::list;
+            GET "/api/v4/projects/{id}/repository/tags/{tag}" "a tag" => api::tags::get;
+            GET "/api/v4/projects/{id}/repository/commits" "commits" => api::commits::list;
+            GET "/api/v4/projects/{id}/repository/commits/{sha}" "a commit" => api::commits::get;
+            GET "/api/v4/projects/{id}/repository/commits/{sha}/refs" "the branches and tags that a commit is in" => api::commits::refs;
+            GET "/api/v4/projects/{id}/repository/commits/{sha}/sequence" "how many commits lead to one" => api::commits::sequence;
+            GET "/api/v4/projects/{id}/repository/commits/{sha}/signature" "how a commit is signed" => api::commits::signature;
+
             GET "/api/v4/projects/{id}/registry/repositories" "image repositories" => api::container_repositories::list;
             DELETE "/api/v4/projects/{id}/registry/repositories/{repository_id}" "delete an image repository" => api::container_repositories::delete;
             GET "/api/v4/projects/{id}/registry/repositories/{repository_id}/tags" "tags of an image repository" => api::container_tags::list;

@@ -171,6 +171,10 @@ actions! {
     ReadEvents on Project;
     /// Clone and fetch.
     DownloadCode on Project;
+    /// Read branches, tags, commits, trees and differences through the API.
+    ReadCode on Project;
+    /// Read files through the API.
+    ReadFiles on Project;
     /// Push; what may be pushed to a protected branch is decided for each ref.
     PushCode on Project;
     /// Read branch protections.

@@ -83,6 +83,7 @@ const WRITE: ScopeSet = ScopeSet::API;
 const READ_USERS: ScopeSet = READ.union(ScopeSet::READ_USER);
 const ROTATE_SELF: ScopeSet = ScopeSet::API.union(ScopeSet::SELF_ROTATE);
 const FETCH: ScopeSet = READ.union(ScopeSet::READ_REPOSITORY).union(ScopeSet::WRITE_REPOSITORY);
+const READ_FILES: ScopeSet = READ.union(ScopeSet::READ_REPOSITORY);
 const PUSH: ScopeSet = ScopeSet::API.union(ScopeSet::WRITE_REPOSITORY);
 const PULL_IMAGE: ScopeSet = READ.union(ScopeSet::READ_REGISTRY);
 const PUSH_IMAGE: ScopeSet = ScopeSet::API.union(ScopeSet::WRITE_REGISTRY);
@@ -191,8 +192,10 @@ pub static RULES: &[Rule] = &[
     row(A::RotateOwnAccessToken, ROTATE_SELF, GUEST).open_to(SignedIn),
     row(A::ReadAuditEvents, READ, MAINTAINER),
     row(A::ReadEvents, READ, GUEST).open_to(Anyone),
-    // The repository.
+    // The repository. `read_repository` reads files through the API too; `write_repository` is for Git alone.
     row(A::DownloadCode, FETCH, REPORTER).open_to(Anyone).of(Repository),
+    row(A::ReadCode, READ, REPORTER).open_to(Anyone).of(Repository),
+    row(A::ReadFiles, READ_FILES, REPORTER).open_to(Anyone).of(Repository),
     row(A::PushCode, PUSH, DEVELOPER).not_when_archived().of(Repository),
     row(A::ReadProtectedBranches, READ, DEVELOPER),
     row(A::AdministerProtectedBranches, WRITE, MAINTAINER).not_when_archived(),

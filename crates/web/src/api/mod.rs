@@ -1,6 +1,8 @@
 //! The REST API below `/api/v4`, in the shapes that GitLab's clients expect: one file for each noun.
 
 pub mod audit_events;
+pub mod branches;
+pub mod commits;
 pub mod container_repositories;
 pub mod container_tag_rules;
 pub mod container_tags;
@@ -15,6 +17,7 @@ pub mod personal_tokens;
 pub mod projects;
 pub mod protected_branches;
 pub mod statistics;
+pub mod tags;
 pub mod tokens;
 pub mod uploads;
 pub mod users;
@@ -35,7 +38,7 @@ use serde::Serialize;
 use crate::AppState;
 use crate::client::BaseUrl;
 use crate::error::ApiError;
-use crate::pagination::{Page, PageLinks, behind, paginated};
+use crate::pagination::{Page, PageLinks, behind, paginated, uncounted};
 
 /// What a handler answers.
 pub type ApiResult = Result<Response, ApiError>;
@@ -96,6 +99,16 @@ impl Surroundings {
     /// Returns a page of a list.
     pub fn page<T: Serialize>(&self, listing: Listing<T>) -> Response {
         paginated(self.page, &self.links, listing)
+    }
+
+    /// Returns a page of a list that nobody has counted.
+    pub fn page_uncounted<T: Serialize>(&self, items: Vec<T>, more: bool) -> Response {
+        uncounted(self.page, &self.links, items, more)
+    }
+
+    /// Returns the address of a project's page, which the addresses of what is in it begin with.
+    pub fn web_url(&self, full_path: &str) -> String {
+        format!("{}/{full_path}", self.base.0)
     }
 
     /// Returns a page of a list that is gone through by what stands last on each page.
