@@ -1,7 +1,7 @@
 //! Archives of a repository.
 
 pub use portcullis_git::ArchiveFormat;
-use portcullis_git::RepositoryPath;
+use portcullis_git::{ObjectId, RepositoryPath};
 use portcullis_rules::access::act;
 
 use crate::Error;
@@ -10,19 +10,21 @@ use crate::commits::resolved;
 use crate::forge::Forge;
 use crate::repositories::Exchange;
 
-/// An archive on its way.
+/// An archive that can be made.
+#[derive(Debug)]
 pub struct Archive {
     /// The name of the folder that everything in it is in; the name of its file without the end.
     pub name: String,
-    /// The bytes as they are made.
-    pub exchange: Exchange,
+    commit: ObjectId,
+    path: Option<RepositoryPath>,
+    format: ArchiveFormat,
 }
 
-/// Makes an archive of a commit, or of what is at one path of it.
+/// Looks for what an archive is asked of: a commit, or what is at one path of it.
 ///
 /// # Errors
-/// [`Error::NotFound`] for the commit or the path; [`Error::Overloaded`].
-pub async fn download(
+/// [`Error::NotFound`] for the commit or the path.
+pub async fn find(
     forge: &Forge,
     access: &Authorized<act::ReadCode>,
     revision: Option<&str>,
@@ -43,13 +45,27 @@ pub async fn download(
             if !forge.git().has_path(id, &commit, path.clone()).await? {
                 return Err(Error::NotFound("File"));
             }
-            name = if path.is_root() { name } else { format!("{name}-{}", path.as_str()) };
+            if !path.is_root() {
+                name = format!("{name}-{}", path.as_str());
+            }
             Some(path)
         }
         None => None,
     };
     let kept = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    let name: String = name.chars().map(|c| if kept(c) { c } else { '-' }).collect();
-    let exchange = forge.git().archive(id, &commit.id, path, format, &name).await?;
-    Ok(Archive { name, exchange })
+    let name = name.chars().map(|c| if kept(c) { c } else { '-' }).collect();
+    Ok(Archive { name, commit: commit.id, path, format })
+}
+
+/// Makes an archive while it is read.
+///
+/// # Errors
+/// [`Error::Overloaded`].
+pub async fn download(
+    forge: &Forge,
+    access: &Authorized<act::ReadCode>,
+    archive: Archive,
+) -> Result<Exchange, Error> {
+    let Archive { name, commit, path, format } = archive;
+    Ok(forge.git().archive(access.project().0, &commit, path, format, &name).await?)
 }

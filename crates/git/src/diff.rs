@@ -76,15 +76,17 @@ impl Engine {
         let options = ["-r", "-z", "--raw", "--patch", "--full-index", "--find-renames", "--no-ext-diff", "--no-textconv"];
         let question = Question::new("diff-tree", &options).object(from.unwrap_or(&nothing)).object(to);
         let mut said = self.ask_at_length(id, question, DIFF_LIMIT).await?.body;
-        let mut reader = Reader::new(skip, limit);
+        let (mut reader, mut begun) = (Reader::new(skip, limit), false);
         while let Some(chunk) = said.next().await {
+            begun = true;
             reader.read(&chunk.map_err(Error::io("reading a difference"))?);
             if reader.is_done() {
                 // Letting go of the answer ends git.
                 return Ok(reader.finish());
             }
         }
-        match said.ended_well() {
+        // That git ended well without a word was looked at before.
+        match said.ended_well() || !begun {
             true => Ok(reader.finish()),
             false => Err(Error::internal("git could not compare two commits")),
         }

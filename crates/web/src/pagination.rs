@@ -82,11 +82,11 @@ impl PageLinks {
         url
     }
 
-    /// Returns the link to the page of this size behind `last`.
-    fn behind(&self, last: &str, size: i64) -> String {
-        let without_last = self.query.iter().filter(|(name, _)| name != "last").cloned();
-        let place = [("last".to_owned(), last.to_owned()), ("per_page".to_owned(), size.to_string())];
-        let pairs: Vec<_> = without_last
+    /// Returns the link to the page of this size behind `last`, which the parameter `name` carries.
+    fn behind(&self, name: &str, last: &str, size: i64) -> String {
+        let others = self.query.iter().filter(|(other, _)| other != name).cloned();
+        let place = [(name.to_owned(), last.to_owned()), ("per_page".to_owned(), size.to_string())];
+        let pairs: Vec<_> = others
             .chain(place)
             .map(|(name, value)| format!("{}={}", encoded(&name), encoded(&value)))
             .collect();
@@ -95,10 +95,16 @@ impl PageLinks {
 }
 
 /// Returns a page of a list that is gone through by what stands last on each page: with a link to the next one, and no
-/// totals. `last` is `None` on the last page.
-pub fn behind<T: Serialize>(page: Page, links: &PageLinks, items: Vec<T>, last: Option<&str>) -> Response {
+/// totals. The parameter `name` carries the place; `last` is `None` on the last page.
+pub fn behind<T: Serialize>(
+    page: Page,
+    links: &PageLinks,
+    items: Vec<T>,
+    name: &str,
+    last: Option<&str>,
+) -> Response {
     let mut response = Json(items).into_response();
-    let link = last.map(|last| format!("<{}>; rel=\"next\"", links.behind(last, page.size)));
+    let link = last.map(|last| format!("<{}>; rel=\"next\"", links.behind(name, last, page.size)));
     if let Some(value) = link.and_then(|link| HeaderValue::from_str(&link).ok()) {
         response.headers_mut().insert(LINK, value);
     }

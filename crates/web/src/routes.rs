@@ -169,6 +169,21 @@ pub fn table() -> Vec<Route> {
             GET "/api/v4/projects/{id}/repository/commits/{sha}/refs" "the branches and tags that a commit is in" => api::commits::refs;
             GET "/api/v4/projects/{id}/repository/commits/{sha}/sequence" "how many commits lead to one" => api::commits::sequence;
             GET "/api/v4/projects/{id}/repository/commits/{sha}/signature" "how a commit is signed" => api::commits::signature;
+            GET "/api/v4/projects/{id}/repository/commits/{sha}/diff" "what a commit changed" => api::comparison::changes;
+            GET "/api/v4/projects/{id}/repository/compare" "what lies between two commits" => api::comparison::compare;
+            GET "/api/v4/projects/{id}/repository/merge_base" "what commits have in common" => api::comparison::merge_base;
+            GET "/api/v4/projects/{id}/repository/contributors" "who contributed" => api::comparison::contributors;
+            GET "/api/v4/projects/{id}/repository/tree" "what is in a folder" => api::trees::list;
+            GET "/api/v4/projects/{id}/repository/files/{file_path}" "a file" => api::files::get;
+            GET "/api/v4/projects/{id}/repository/files/{file_path}/raw" "the bytes of a file" => api::files::raw;
+            GET "/api/v4/projects/{id}/repository/files/{file_path}/blame" "who wrote which lines of a file" => api::files::blame;
+            GET "/api/v4/projects/{id}/repository/blobs/{sha}" "a blob" => api::files::blob;
+            GET "/api/v4/projects/{id}/repository/blobs/{sha}/raw" "the bytes of a blob" => api::files::raw_blob;
+            GET "/api/v4/projects/{id}/repository/archive" "an archive" => api::archives::download;
+            GET "/api/v4/projects/{id}/repository/archive.tar" "an archive" => api::archives::download;
+            GET "/api/v4/projects/{id}/repository/archive.tar.gz" "an archive" => api::archives::download;
+            GET "/api/v4/projects/{id}/repository/archive.tgz" "an archive" => api::archives::download;
+            GET "/api/v4/projects/{id}/repository/archive.zip" "an archive" => api::archives::download;
 
             GET "/api/v4/projects/{id}/registry/repositories" "image repositories" => api::container_repositories::list;
             DELETE "/api/v4/projects/{id}/registry/repositories/{repository_id}" "delete an image repository" => api::container_repositories::delete;

@@ -1,12 +1,15 @@
 //! The REST API below `/api/v4`, in the shapes that GitLab's clients expect: one file for each noun.
 
+pub mod archives;
 pub mod audit_events;
 pub mod branches;
 pub mod commits;
+pub mod comparison;
 pub mod container_repositories;
 pub mod container_tag_rules;
 pub mod container_tags;
 pub mod events;
+pub mod files;
 pub mod groups;
 pub mod issues;
 pub mod members;
@@ -20,6 +23,7 @@ pub mod statistics;
 pub mod tags;
 pub mod tokens;
 pub mod uploads;
+pub mod trees;
 pub mod users;
 pub mod version;
 
@@ -113,7 +117,12 @@ impl Surroundings {
 
     /// Returns a page of a list that is gone through by what stands last on each page.
     pub fn page_behind<T: Serialize>(&self, items: Vec<T>, last: Option<&str>) -> Response {
-        behind(self.page, &self.links, items, last)
+        behind(self.page, &self.links, items, "last", last)
+    }
+
+    /// Returns a page of a list that is gone through by a token for the place behind each page.
+    pub fn page_behind_token<T: Serialize>(&self, items: Vec<T>, token: Option<&str>) -> Response {
+        behind(self.page, &self.links, items, "page_token", token)
     }
 }
 
