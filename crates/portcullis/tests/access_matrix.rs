@@ -136,6 +136,8 @@ fn refusal(door: Door, action: Action, denial: Denial, caller: &Caller) -> Answe
             answer(403, r#"{"message":"403 Forbidden - Packages are disabled in this project"}"#)
         }
         (_, _, Denial::FeatureOff(_)) => {
+        (_, _, Denial::FeatureOff(Feature::Repository)) => answer(403, r#"{"message":"403 Forbidden"}"#),
+        (_, _, Denial::FeatureOff(Feature::Issues)) => {
             answer(403, r#"{"message":"403 Forbidden - Issues are disabled in this project"}"#)
         }
         (_, _, Denial::InsidersOnly) => {
@@ -204,6 +206,16 @@ fn let_in(route: &Route, asker: &Asker) -> Answer {
         }
         ("POST", "/api/v4/projects/{id}/uploads") => answer(400, "…file is missing"),
         ("PUT", path) if path.contains("/packages/generic/") => answer(400, "…file_name is invalid"),
+        // The repository has no tag, no signed commit and no blob of that name, and what is compared is not named.
+        ("GET", "/api/v4/projects/{id}/repository/tags/{tag}") => answer(404, "…404 Tag Not Found"),
+        ("GET", "/api/v4/projects/{id}/repository/commits/{sha}/signature") => {
+            answer(404, "…404 Signature Not Found")
+        }
+        ("GET", path) if path.starts_with("/api/v4/projects/{id}/repository/blobs/") => {
+            answer(404, "…404 Blob Not Found")
+        }
+        ("GET", "/api/v4/projects/{id}/repository/compare") => answer(400, "…from is missing, to is missing"),
+        ("GET", "/api/v4/projects/{id}/repository/merge_base") => answer(400, "…refs is missing"),
         ("GET", _) => answer(200, "…"),
         _ => answer(400, "…the body is not valid JSON"),
     }
@@ -302,6 +314,9 @@ fn address(
         "{note_id}" => place.note.to_string(),
         "{audit_event_id}" => place.audit_event.to_string(),
         "{repository_id}" => place.repository.to_string(),
+        "{branch}" | "{sha}" => "main".to_owned(),
+        "{tag}" => "v1".to_owned(),
+        "{file_path}" => "README.md".to_owned(),
         "{tag_name}" => "latest".to_owned(),
         "{rule_id}" => "1".to_owned(),
         "{upload_id}" => place.upload.0.to_string(),
