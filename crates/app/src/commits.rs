@@ -89,11 +89,7 @@ pub async fn list(
 ///
 /// # Errors
 /// [`Error::NotFound`].
-pub async fn get(
-    forge: &Forge,
-    access: &Authorized<act::ReadCode>,
-    revision: &str,
-) -> Result<Commit, Error> {
+pub async fn get(forge: &Forge, access: &Authorized<act::ReadCode>, revision: &str) -> Result<Commit, Error> {
     resolved(forge, access, revision).await
 }
 

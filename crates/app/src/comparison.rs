@@ -118,7 +118,9 @@ pub async fn contributors(
     descending: bool,
     window: Window,
 ) -> Result<Listing<Contributor>, Error> {
-    let Some(commit) = known_or_default(forge, access, revision).await? else { return Ok(cut(Vec::new(), window)) };
+    let Some(commit) = known_or_default(forge, access, revision).await? else {
+        return Ok(cut(Vec::new(), window));
+    };
     let mut found = forge.git().contributors(access.project().0, &commit.id).await?;
     match order {
         ContributorOrder::Commits => found.sort_by_key(|contributor| contributor.commits),

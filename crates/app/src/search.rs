@@ -42,7 +42,9 @@ impl NameFilter {
                 .size_limit(MAX_REGEX_BYTES)
                 .dfa_size_limit(MAX_REGEX_BYTES)
                 .build()
-                .map_err(|_| Error::BadRequest("regex is not a regular expression that can be used".to_owned()))
+                .map_err(|_| {
+                    Error::BadRequest("regex is not a regular expression that can be used".to_owned())
+                })
         };
         Ok(NameFilter { text: search.map(placed), regex: regex.map(compile).transpose()? })
     }

@@ -83,8 +83,12 @@ fn by_version(a: &str, b: &str) -> Ordering {
         let (left, right) = (a.next(), b.next());
         let order = match (left, right) {
             (None, None) => return Ordering::Equal,
-            (None, Some(rest)) => return if rest.starts_with('-') { Ordering::Greater } else { Ordering::Less },
-            (Some(rest), None) => return if rest.starts_with('-') { Ordering::Less } else { Ordering::Greater },
+            (None, Some(rest)) => {
+                return if rest.starts_with('-') { Ordering::Greater } else { Ordering::Less };
+            }
+            (Some(rest), None) => {
+                return if rest.starts_with('-') { Ordering::Less } else { Ordering::Greater };
+            }
             (Some(left), Some(right)) => match (is_number(left), is_number(right)) {
                 (true, true) => {
                     let (left, right) = (left.trim_start_matches('0'), right.trim_start_matches('0'));

@@ -29,8 +29,10 @@ impl Engine {
         range: Option<(u32, u32)>,
     ) -> Result<Vec<BlamedLines>, Error> {
         let range = range.map(|(first, last)| format!("{first},{last}"));
-        let question =
-            Question::new("blame", &["--porcelain"]).option_short("-L", range).object(commit).path(Some(path));
+        let question = Question::new("blame", &["--porcelain"])
+            .option_short("-L", range)
+            .object(commit)
+            .path(Some(path));
         let finished = self.ask(id, question, MAX_BLAME_BYTES, WALK_LIMIT).await?;
         if !finished.status.success() && finished.errors.contains("has only") {
             return Err(Error::BadRequest("range is beyond the end of the file".to_owned()));

@@ -70,7 +70,10 @@ impl Commit {
         Some(Commit {
             id,
             tree: ObjectId::parse(&header.text("tree")?)?,
-            parents: header.all("parent").filter_map(|value| ObjectId::parse(&header.decoded(value))).collect(),
+            parents: header
+                .all("parent")
+                .filter_map(|value| ObjectId::parse(&header.decoded(value)))
+                .collect(),
             author: Authorship::parse(&header.text("author").unwrap_or_default()),
             committer: Authorship::parse(&header.text("committer").unwrap_or_default()),
             message: header.decoded(cut(message)),
@@ -227,7 +230,10 @@ mod tests {
              gpgsig -----BEGIN SSH SIGNATURE-----\n author Z <z@z> 1 +0000\n\nTitle \nbody\n"
         ));
         assert_eq!(read.parents.len(), 1);
-        assert_eq!((read.author.name.as_str(), read.author.at, read.author.offset_minutes), ("A", 5_000_000, 90));
+        assert_eq!(
+            (read.author.name.as_str(), read.author.at, read.author.offset_minutes),
+            ("A", 5_000_000, 90)
+        );
         assert_eq!((read.committer.email.as_str(), read.committer.offset_minutes), ("c@d", -420));
         assert_eq!(read.signature, Some(SignatureKind::Ssh));
         assert_eq!((read.title(), read.message.as_str()), ("Title", "Title \nbody\n"));

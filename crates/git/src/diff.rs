@@ -73,7 +73,16 @@ impl Engine {
             ObjectFormat::Sha256 => EMPTY_TREE_SHA256,
         };
         let nothing = ObjectId::parse(nothing).ok_or_else(|| Error::internal("an id that is none"))?;
-        let options = ["-r", "-z", "--raw", "--patch", "--full-index", "--find-renames", "--no-ext-diff", "--no-textconv"];
+        let options = [
+            "-r",
+            "-z",
+            "--raw",
+            "--patch",
+            "--full-index",
+            "--find-renames",
+            "--no-ext-diff",
+            "--no-textconv",
+        ];
         let question = Question::new("diff-tree", &options).object(from.unwrap_or(&nothing)).object(to);
         let mut said = self.ask_at_length(id, question, DIFF_LIMIT).await?.body;
         let (mut reader, mut begun) = (Reader::new(skip, limit), false);
@@ -193,7 +202,9 @@ impl Reader {
         let buffer = std::mem::take(&mut self.buffer);
         while let Some(rest) = buffer.get(at..).filter(|rest| !rest.is_empty()) {
             let end = rest.iter().position(|byte| *byte == b'\n').map(|end| end + 1);
-            let Some(length) = end.or((rest.len() > MAX_FILE_PATCH_BYTES).then_some(rest.len())) else { break };
+            let Some(length) = end.or((rest.len() > MAX_FILE_PATCH_BYTES).then_some(rest.len())) else {
+                break;
+            };
             self.read_line(&rest[..length]);
             self.at_line_start = end.is_some();
             at += length;
@@ -323,7 +334,9 @@ mod tests {
         for n in 0..20 {
             // The first is one line without an end, as large as it likes.
             let bytes = if n == 0 { MAX_FILE_PATCH_BYTES * 3 } else { MAX_FILE_PATCH_BYTES - 100 };
-            said.extend(format!("diff --git a/{n} b/{n}\n@@ -1 +1 @@\n+{}\n", "x".repeat(bytes)).into_bytes());
+            said.extend(
+                format!("diff --git a/{n} b/{n}\n@@ -1 +1 @@\n+{}\n", "x".repeat(bytes)).into_bytes(),
+            );
         }
         let diff = read(&said, 0, 100, 64 * 1024);
         assert_eq!(diff.files.len(), 20);

@@ -131,7 +131,8 @@ impl Engine {
 
     /// Resolves a revision or a range.
     async fn ends(&self, id: i64, revision: &str) -> Result<Option<Ends>, Error> {
-        let find = async |name: &str| Ok::<_, Error>(self.find_commit(id, name).await?.map(|commit| commit.id));
+        let find =
+            async |name: &str| Ok::<_, Error>(self.find_commit(id, name).await?.map(|commit| commit.id));
         // No name of a ref has two dots in a row.
         if let Some((left, right)) = revision.split_once("...") {
             let (Some(left), Some(right)) = (find(left).await?, find(right).await?) else { return Ok(None) };
@@ -172,7 +173,12 @@ impl Engine {
     }
 
     /// Returns the best common ancestors of some commits: all of two, or the best one.
-    pub async fn merge_bases(&self, id: i64, commits: &[ObjectId], all: bool) -> Result<Vec<ObjectId>, Error> {
+    pub async fn merge_bases(
+        &self,
+        id: i64,
+        commits: &[ObjectId],
+        all: bool,
+    ) -> Result<Vec<ObjectId>, Error> {
         let question = Question::new("merge-base", &[]).flag("--all", all);
         let question = commits.iter().fold(question, Question::object);
         let finished = self.ask(id, question, MAX_REFS_BYTES, WALK_LIMIT).await?;
@@ -187,7 +193,8 @@ impl Engine {
     pub async fn count_history(&self, id: i64, commit: &ObjectId, first_parent: bool) -> Result<u64, Error> {
         let question =
             Question::new("rev-list", &["--count"]).flag("--first-parent", first_parent).object(commit);
-        let said = self.ask(id, question, LINE_BYTES, WALK_LIMIT).await?.expect_success("counting commits")?;
+        let said =
+            self.ask(id, question, LINE_BYTES, WALK_LIMIT).await?.expect_success("counting commits")?;
         let count = str::from_utf8(&said).ok().and_then(|text| text.trim().parse().ok());
         count.ok_or_else(|| Error::internal("git counted commits and said no number"))
     }
@@ -227,7 +234,8 @@ impl Engine {
         if commits.is_empty() {
             return Ok(HashMap::new());
         }
-        let options = ["--no-walk=unsorted", "--stdin", "--format=%H", "--shortstat", "--diff-merges=first-parent"];
+        let options =
+            ["--no-walk=unsorted", "--stdin", "--format=%H", "--shortstat", "--diff-merges=first-parent"];
         let input: String = commits.iter().map(|id| format!("{id}\n")).collect();
         let question = Question::new("log", &options).input(input.into_bytes());
         let most = 2 * LINE_BYTES * (commits.len() + 1);

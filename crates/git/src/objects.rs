@@ -78,7 +78,9 @@ impl Objects {
     pub(crate) fn content(&self, id: &ObjectId, kind: Kind, at_most: u64) -> Result<Option<Vec<u8>>, Error> {
         match self.header(id)? {
             Some((found, bytes)) if found == kind && bytes <= at_most => {}
-            Some((found, _)) if found == kind => return Err(Error::internal("an object is too large to be read")),
+            Some((found, _)) if found == kind => {
+                return Err(Error::internal("an object is too large to be read"));
+            }
             _ => return Ok(None),
         }
         let Some(id) = self.own(id) else { return Ok(None) };
@@ -241,7 +243,8 @@ impl Engine {
 
     /// Returns all tags, by name, each with what it points at. Nothing is known yet of what that is.
     pub async fn tags(&self, id: i64) -> Result<Vec<(RefName, ObjectId)>, Error> {
-        self.read(id, |objects| Ok(refs::read(objects.repository(), "refs/tags/")?.into_iter().collect())).await
+        self.read(id, |objects| Ok(refs::read(objects.repository(), "refs/tags/")?.into_iter().collect()))
+            .await
     }
 
     /// Looks at what these tags name, in order.

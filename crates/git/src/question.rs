@@ -76,7 +76,11 @@ impl Question {
     }
 
     /// Adds an option of one letter with a value, as one word, if there is one.
-    pub(crate) fn option_short(mut self, name: &'static str, value: Option<impl std::fmt::Display>) -> Question {
+    pub(crate) fn option_short(
+        mut self,
+        name: &'static str,
+        value: Option<impl std::fmt::Display>,
+    ) -> Question {
         self.arguments.extend(value.map(|value| format!("{name}{value}")));
         self
     }
@@ -136,7 +140,8 @@ impl RepositoryPath {
     /// # Errors
     /// [`Error::BadRequest`] when no file can be called that.
     pub fn required(text: &str) -> Result<RepositoryPath, Error> {
-        RepositoryPath::parse(text).ok_or_else(|| Error::BadRequest("path is not a path inside a repository".into()))
+        RepositoryPath::parse(text)
+            .ok_or_else(|| Error::BadRequest("path is not a path inside a repository".into()))
     }
 }
 
@@ -149,7 +154,13 @@ mod tests {
         for text in ["a/../b", "..", "a//b", "./a", "a\0b", &"x".repeat(5000)] {
             assert_eq!(RepositoryPath::parse(text), None, "{text:?}");
         }
-        for (text, path, name) in [("", "", ""), ("/", "", ""), ("a/b/", "a/b", "b"), ("-x", "-x", "-x"), (":(top)a", ":(top)a", ":(top)a")] {
+        for (text, path, name) in [
+            ("", "", ""),
+            ("/", "", ""),
+            ("a/b/", "a/b", "b"),
+            ("-x", "-x", "-x"),
+            (":(top)a", ":(top)a", ":(top)a"),
+        ] {
             let parsed = RepositoryPath::parse(text).unwrap();
             assert_eq!((parsed.as_str(), parsed.name()), (path, name));
         }

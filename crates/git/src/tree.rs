@@ -221,7 +221,11 @@ impl Objects {
     }
 
     /// Returns what is at a path of a tree; the root is no entry.
-    pub(crate) fn entry_at(&self, root: &ObjectId, path: &RepositoryPath) -> Result<Option<TreeEntry>, Error> {
+    pub(crate) fn entry_at(
+        &self,
+        root: &ObjectId,
+        path: &RepositoryPath,
+    ) -> Result<Option<TreeEntry>, Error> {
         let (mut tree, mut prefix) = (root.clone(), Vec::new());
         let mut parts = path.as_str().split('/').peekable();
         while let Some(part) = parts.next() {
@@ -242,7 +246,11 @@ impl Objects {
     }
 
     /// Returns the commit and what is at a path of it.
-    fn located(&self, revision: &str, path: &RepositoryPath) -> Result<Result<(Commit, TreeEntry), Missing>, Error> {
+    fn located(
+        &self,
+        revision: &str,
+        path: &RepositoryPath,
+    ) -> Result<Result<(Commit, TreeEntry), Missing>, Error> {
         let Some(commit) = self.resolve(revision)? else { return Ok(Err(Missing::Revision)) };
         let found = self.entry_at(&commit.tree, path)?;
         Ok(found.map(|entry| (commit, entry)).ok_or(Missing::Path))
@@ -265,7 +273,8 @@ impl Objects {
                 _ => return Ok(Err(Missing::Path)),
             },
         };
-        let prefix = if query.path.is_root() { Vec::new() } else { format!("{}/", query.path.as_str()).into_bytes() };
+        let prefix =
+            if query.path.is_root() { Vec::new() } else { format!("{}/", query.path.as_str()).into_bytes() };
         let mut page = Page::new(query);
         self.visit(&root, &prefix, query.recursive, &mut |entry, prefix| {
             page.count(entry, prefix);
@@ -427,7 +436,9 @@ mod tests {
         content.extend([2; 20]);
         content.extend_from_slice(b"160000 d\0");
         content.extend([3; 20]);
-        let kinds: Vec<_> = entries(&content, ObjectFormat::Sha1).map(|entry| (entry.kind(), entry.name.to_owned())).collect();
+        let kinds: Vec<_> = entries(&content, ObjectFormat::Sha1)
+            .map(|entry| (entry.kind(), entry.name.to_owned()))
+            .collect();
         assert_eq!(
             kinds,
             [

@@ -135,7 +135,6 @@ fn refusal(door: Door, action: Action, denial: Denial, caller: &Caller) -> Answe
         (_, _, Denial::FeatureOff(Feature::Packages)) => {
             answer(403, r#"{"message":"403 Forbidden - Packages are disabled in this project"}"#)
         }
-        (_, _, Denial::FeatureOff(_)) => {
         (_, _, Denial::FeatureOff(Feature::Repository)) => answer(403, r#"{"message":"403 Forbidden"}"#),
         (_, _, Denial::FeatureOff(Feature::Issues)) => {
             answer(403, r#"{"message":"403 Forbidden - Issues are disabled in this project"}"#)

@@ -75,7 +75,11 @@ fn texts(list: &Value, field: &str) -> Vec<String> {
 fn branches_are_listed_searched_and_described() {
     let forge = forge!();
     let world = World::new(&forge, "private");
-    for (branch, time) in [("feature/a.b%20c", "2026-01-03T00:00:00Z"), ("feature/old", "2026-01-01T00:00:00Z"), ("stable", "2026-01-02T00:00:00Z")] {
+    for (branch, time) in [
+        ("feature/a.b%20c", "2026-01-03T00:00:00Z"),
+        ("feature/old", "2026-01-01T00:00:00Z"),
+        ("stable", "2026-01-02T00:00:00Z"),
+    ] {
         world.run(&["checkout", "-q", "-b", branch, "main"]);
         if branch != "stable" {
             world.commit_at(branch, time);
@@ -87,14 +91,18 @@ fn branches_are_listed_searched_and_described() {
     let main = world.json("/branches/main");
     let id = world.run(&["rev-parse", "main"]);
     assert_eq!(main["commit"]["id"], json!(id));
-    let rest: Vec<_> = ["name", "merged", "protected", "developers_can_push", "developers_can_merge", "can_push", "default"].map(|field| main[field].clone()).into();
+    let rest: Vec<_> =
+        ["name", "merged", "protected", "developers_can_push", "developers_can_merge", "can_push", "default"]
+            .map(|field| main[field].clone())
+            .into();
     assert_eq!(json!(rest), json!(["main", false, true, false, false, true, true]));
     assert_eq!(main["web_url"], json!(format!("{web}/-/tree/main")));
 
     let all = world.json("/branches");
     assert_eq!(texts(&all, "name"), ["feature/a.b%20c", "feature/old", "main", "stable"]);
     // What has nothing of its own is merged; the default branch is not merged into itself.
-    let merged: Vec<_> = all.as_array().unwrap().iter().map(|branch| branch["merged"] == json!(true)).collect();
+    let merged: Vec<_> =
+        all.as_array().unwrap().iter().map(|branch| branch["merged"] == json!(true)).collect();
     assert_eq!(merged, [false, false, false, true]);
 
     for (query, expected) in [
@@ -113,26 +121,50 @@ fn branches_are_listed_searched_and_described() {
     }
     let page = world.get("/branches?per_page=3");
     assert_eq!((page.header("x-total"), page.header("x-next-page")), (Some("4"), Some("2")));
-    world.expect_error("/branches?regex=(", 400, "400 Bad request - regex is not a regular expression that can be used");
+    world.expect_error(
+        "/branches?regex=(",
+        400,
+        "400 Bad request - regex is not a regular expression that can be used",
+    );
     world.get("/branches?sort=size").expect(400);
 
     // Names with slashes, dots and percent signs are one segment, encoded.
     let odd = world.json("/branches/feature%2Fa%2Eb%2520c");
     assert_eq!(odd["name"], json!("feature/a.b%20c"));
     assert_eq!(odd["web_url"], json!(format!("{web}/-/tree/feature/a.b%2520c")));
-    assert_eq!(world.bot.send("HEAD", &format!("/api/v4{}", world.project.path("/repository/branches/stable")), &[], b"").status, 200);
-    for name in ["nothing", "feature", "..", "%2E%2E%2Fmain", "main%00", "-main", "refs%2Fheads%2Fmain", "HEAD"] {
+    assert_eq!(
+        world
+            .bot
+            .send("HEAD", &format!("/api/v4{}", world.project.path("/repository/branches/stable")), &[], b"")
+            .status,
+        200
+    );
+    for name in
+        ["nothing", "feature", "..", "%2E%2E%2Fmain", "main%00", "-main", "refs%2Fheads%2Fmain", "HEAD"]
+    {
         world.expect_error(&format!("/branches/{name}"), 404, "404 Branch Not Found");
     }
 
     // What a Developer may do is said for whoever asks.
-    forge.root().patch(&world.project.path("/protected_branches/main"), json!({ "push_access_level": 30, "merge_access_level": 30 })).expect(200);
+    forge
+        .root()
+        .patch(
+            &world.project.path("/protected_branches/main"),
+            json!({ "push_access_level": 30, "merge_access_level": 30 }),
+        )
+        .expect(200);
     let developer = world.project.token(&["read_api"], 30);
     let seen = developer.get(&world.project.path("/repository/branches/main")).expect(200).json();
-    assert_eq!((&seen["developers_can_push"], &seen["developers_can_merge"], &seen["can_push"]), (&json!(true), &json!(true), &json!(true)));
+    assert_eq!(
+        (&seen["developers_can_push"], &seen["developers_can_merge"], &seen["can_push"]),
+        (&json!(true), &json!(true), &json!(true))
+    );
     let reporter = world.project.token(&["read_api"], 20);
     let seen = reporter.get(&world.project.path("/repository/branches/stable")).expect(200).json();
-    assert_eq!((&seen["protected"], &seen["developers_can_push"], &seen["can_push"]), (&json!(false), &json!(false), &json!(false)));
+    assert_eq!(
+        (&seen["protected"], &seen["developers_can_push"], &seen["can_push"]),
+        (&json!(false), &json!(false), &json!(false))
+    );
 }
 
 #[test]
@@ -142,12 +174,19 @@ fn tags_are_listed_in_three_orders_and_described() {
     world.expect_error("/tags/v1", 404, "404 Tag Not Found");
     let empty = world.get("/tags").expect(200);
     assert_eq!((empty.json(), empty.header("x-total-pages")), (json!([]), Some("1")));
-    for (tag, time) in [("v1.10.0", "2026-01-01T00:00:00+02:00"), ("v1.9.0", "2026-01-02T00:00:00Z"), ("v1.9.0-rc.1", "2026-01-03T00:00:00Z")] {
+    for (tag, time) in [
+        ("v1.10.0", "2026-01-01T00:00:00+02:00"),
+        ("v1.9.0", "2026-01-02T00:00:00Z"),
+        ("v1.9.0-rc.1", "2026-01-03T00:00:00Z"),
+    ] {
         world.commit_at(tag, time);
         world.run(&["tag", tag]);
     }
-    let mut command = world.git.command("work", &["tag", "-a", "-m", "First\n\nrelease", "rel/2.0", "v1.9.0"]);
-    assert!(command.env("GIT_COMMITTER_DATE", "2026-01-04T12:00:00-03:30").output().unwrap().status.success());
+    let mut command =
+        world.git.command("work", &["tag", "-a", "-m", "First\n\nrelease", "rel/2.0", "v1.9.0"]);
+    assert!(
+        command.env("GIT_COMMITTER_DATE", "2026-01-04T12:00:00-03:30").output().unwrap().status.success()
+    );
     world.push();
 
     for (query, expected) in [
@@ -182,7 +221,10 @@ fn commits_are_listed_from_wherever_one_asks() {
     let world = World::new(&forge, "private");
     let first = world.run(&["rev-parse", "HEAD"]);
     world.write("src/a.txt", "1\n2\n3\n");
-    let second = world.commit_at("Add a\n\nBody\n\nChangelog: added\nSigned-off-by: A <a@b>\nSigned-off-by: C <c@d>", "2030-05-06T07:08:09+02:00");
+    let second = world.commit_at(
+        "Add a\n\nBody\n\nChangelog: added\nSigned-off-by: A <a@b>\nSigned-off-by: C <c@d>",
+        "2030-05-06T07:08:09+02:00",
+    );
     world.write("src/a.txt", "1\n2\nthree\n");
     world.write("*.txt", "star\n");
     let third = world.commit_at("Change a", "2030-05-07T00:00:00Z");
@@ -223,7 +265,9 @@ fn commits_are_listed_from_wherever_one_asks() {
     for name in ["main", "HEAD", "refs%2Fheads%2Fmain", &merge[..8]] {
         assert_eq!(world.json(&format!("/commits/{name}"))["id"], json!(merge), "{name}");
     }
-    for name in ["main~1", "main%5E", "%40", "main%40%7B0%7D", "--all", "nothing", &"0".repeat(40), "abc", "main:src"] {
+    for name in
+        ["main~1", "main%5E", "%40", "main%40%7B0%7D", "--all", "nothing", &"0".repeat(40), "abc", "main:src"]
+    {
         world.expect_error(&format!("/commits/{name}"), 404, "404 Commit Not Found");
     }
 
@@ -237,7 +281,10 @@ fn commits_are_listed_from_wherever_one_asks() {
     // A path is a path and no pattern.
     assert_eq!(ids("path=*.txt"), [third.clone()]);
     assert_eq!(ids("path=:(top)src"), [] as [String; 0]);
-    assert_eq!(ids(&format!("since=2030-05-06T00:00:00Z&until=2030-05-07T00:00:00Z&ref_name={third}")), [third.clone(), second.clone()]);
+    assert_eq!(
+        ids(&format!("since=2030-05-06T00:00:00Z&until=2030-05-07T00:00:00Z&ref_name={third}")),
+        [third.clone(), second.clone()]
+    );
     assert_eq!(ids("author=ANN@example&ref_name=topic"), [side.clone(), second.clone()]);
     assert_eq!(ids("author=.nn&ref_name=topic"), [] as [String; 0]);
     assert_eq!(ids(&format!("ref_name={second}..topic")), [side.clone()]);
@@ -273,8 +320,14 @@ fn commits_are_listed_from_wherever_one_asks() {
     world.run(&["tag", "v1", &second]);
     world.push();
     let refs = world.json(&format!("/commits/{second}/refs"));
-    assert_eq!(refs, json!([{ "type": "branch", "name": "main" }, { "type": "branch", "name": "topic" }, { "type": "tag", "name": "v1" }]));
-    assert_eq!(world.json(&format!("/commits/{second}/refs?type=tag")), json!([{ "type": "tag", "name": "v1" }]));
+    assert_eq!(
+        refs,
+        json!([{ "type": "branch", "name": "main" }, { "type": "branch", "name": "topic" }, { "type": "tag", "name": "v1" }])
+    );
+    assert_eq!(
+        world.json(&format!("/commits/{second}/refs?type=tag")),
+        json!([{ "type": "tag", "name": "v1" }])
+    );
     assert_eq!(world.json("/commits/topic/sequence"), json!({ "count": 3 }));
     assert_eq!(world.json("/commits/main/sequence?first_parent=true"), json!({ "count": 4 }));
     world.expect_error("/commits/main/signature", 404, "404 Signature Not Found");
@@ -303,12 +356,32 @@ fn folders_are_listed_page_by_page() {
         texts(&root, "mode"),
         ["040000", "040000", "100644", "100644", "100644", "120000", "100755", "100644", "160000"]
     );
-    assert_eq!(root[8], json!({ "id": "1".repeat(40), "name": "module", "type": "commit", "path": "module", "mode": "160000" }));
+    assert_eq!(
+        root[8],
+        json!({ "id": "1".repeat(40), "name": "module", "type": "commit", "path": "module", "mode": "160000" })
+    );
     assert_eq!(root[0]["type"], json!("tree"));
-    assert_eq!(root[4], json!({ "id": world.run(&["rev-parse", "main:b"]), "name": "b", "type": "blob", "path": "b", "mode": "100644" }));
+    assert_eq!(
+        root[4],
+        json!({ "id": world.run(&["rev-parse", "main:b"]), "name": "b", "type": "blob", "path": "b", "mode": "100644" })
+    );
     assert_eq!(world.get("/tree").header("x-total"), Some("9"));
 
-    let all = ["a-b", "a", "a/deep", "README.md", "a-b/x", "a.c", "a/deep/z", "a/y", "b", "link", "run.sh", "\u{e9} %2F.txt", "module"];
+    let all = [
+        "a-b",
+        "a",
+        "a/deep",
+        "README.md",
+        "a-b/x",
+        "a.c",
+        "a/deep/z",
+        "a/y",
+        "b",
+        "link",
+        "run.sh",
+        "\u{e9} %2F.txt",
+        "module",
+    ];
     assert_eq!(texts(&world.json("/tree?recursive=true"), "path"), all);
     assert_eq!(texts(&world.json("/tree?path=a/&ref=main"), "path"), ["a/deep", "a/y"]);
     assert_eq!(texts(&world.json("/tree?path=a&recursive=1"), "path"), ["a/deep", "a/deep/z", "a/y"]);
@@ -411,12 +484,24 @@ fn files_are_read_with_everything_about_them() {
             assert_eq!(answer.header(name), Some(value), "{name}");
         }
     }
-    assert_eq!((&*raw.text, raw.header("content-type"), raw.header("content-length")), ("one\ntwo\n", Some("text/plain"), Some("8")));
-    assert_eq!(raw.header("content-disposition"), Some("inline; filename=\"a_b.%25.txt\"; filename*=UTF-8''a%20b.%2525.txt"));
-    assert_eq!((&*raw_head.text, raw_head.header("content-type"), raw_head.header("content-length")), ("", Some("text/plain"), Some("8")));
+    assert_eq!(
+        (&*raw.text, raw.header("content-type"), raw.header("content-length")),
+        ("one\ntwo\n", Some("text/plain"), Some("8"))
+    );
+    assert_eq!(
+        raw.header("content-disposition"),
+        Some("inline; filename=\"a_b.%25.txt\"; filename*=UTF-8''a%20b.%2525.txt")
+    );
+    assert_eq!(
+        (&*raw_head.text, raw_head.header("content-type"), raw_head.header("content-length")),
+        ("", Some("text/plain"), Some("8"))
+    );
     assert_eq!((head.header("content-type"), &*head.text), (Some("application/json"), ""));
     let bin = world.get("/files/dir%2Fbin/raw").expect(200);
-    assert_eq!((bin.header("content-type"), bin.header("x-gitlab-ref")), (Some("application/octet-stream"), Some("HEAD")));
+    assert_eq!(
+        (bin.header("content-type"), bin.header("x-gitlab-ref")),
+        (Some("application/octet-stream"), Some("HEAD"))
+    );
 
     // An answer that has not changed is not sent again; the raw one does not change with other files.
     let mark = answer.header("etag").unwrap().to_owned();
@@ -434,7 +519,13 @@ fn files_are_read_with_everything_about_them() {
     assert_eq!(ask(&format!("{path}/raw?ref=main"), &raw_mark).status, 304);
     assert_eq!(ask(&format!("{path}/raw?ref=main"), "\"other\"").status, 200);
 
-    for missing in ["/files/dir", "/files/nothing", "/files/dir%2F..%2FREADME.md", "/files/%2e%2e%2fetc", "/files/README.md%2Fx"] {
+    for missing in [
+        "/files/dir",
+        "/files/nothing",
+        "/files/dir%2F..%2FREADME.md",
+        "/files/%2e%2e%2fetc",
+        "/files/README.md%2Fx",
+    ] {
         for rest in ["", "/raw", "/blame"] {
             world.expect_error(&format!("{missing}{rest}?ref=main"), 404, "404 File Not Found");
         }
@@ -444,7 +535,10 @@ fn files_are_read_with_everything_about_them() {
 
     // By the id of the blob.
     let by_id = world.json(&format!("/blobs/{blob}"));
-    assert_eq!((&by_id["size"], &by_id["content"], &by_id["sha"]), (&json!(8), &file["content"], &json!(blob)));
+    assert_eq!(
+        (&by_id["size"], &by_id["content"], &by_id["sha"]),
+        (&json!(8), &file["content"], &json!(blob))
+    );
     assert_eq!(world.get(&format!("/blobs/{blob}/raw")).expect(200).text, "one\ntwo\n");
     for id in ["main", &second, &"0".repeat(40), &blob[..10]] {
         world.expect_error(&format!("/blobs/{id}"), 404, "404 Blob Not Found");
@@ -460,14 +554,25 @@ fn large_files_come_raw_and_not_in_an_answer() {
     world.write("large", line.repeat(11 * 1024));
     world.commit_at("large", "2026-01-01T00:00:00Z");
     world.push();
-    world.expect_error("/files/large", 422, "The file has more than 10485760 bytes. Its raw content has no limit.");
+    world.expect_error(
+        "/files/large",
+        422,
+        "The file has more than 10485760 bytes. Its raw content has no limit.",
+    );
     let api = format!("/api/v4{}", world.project.path("/repository/files/large"));
     let head = world.bot.send("HEAD", &api, &[], b"").expect(200);
-    assert_eq!((head.header("x-gitlab-size"), head.header("x-gitlab-content-sha256")), (Some("11534336"), None));
+    assert_eq!(
+        (head.header("x-gitlab-size"), head.header("x-gitlab-content-sha256")),
+        (Some("11534336"), None)
+    );
     let raw = world.get("/files/large/raw").expect(200);
     assert_eq!((raw.header("content-length"), raw.text.len()), (Some("11534336"), 11_534_336));
     assert_eq!(raw.text, line.repeat(11 * 1024));
-    world.expect_error("/files/large/blame", 422, "A file of more than 2097152 bytes is not traced to its commits.");
+    world.expect_error(
+        "/files/large/blame",
+        422,
+        "A file of more than 2097152 bytes is not traced to its commits.",
+    );
 }
 
 #[test]
@@ -481,7 +586,12 @@ fn every_line_is_traced_to_its_commit() {
     world.push();
     let blame = world.json("/files/-f/blame?ref=main");
     let short = |blame: &Value| -> Vec<(String, Value)> {
-        blame.as_array().unwrap().iter().map(|part| (part["commit"]["id"].as_str().unwrap().to_owned(), part["lines"].clone())).collect()
+        blame
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|part| (part["commit"]["id"].as_str().unwrap().to_owned(), part["lines"].clone()))
+            .collect()
     };
     assert_eq!(
         short(&blame),
@@ -505,7 +615,11 @@ fn every_line_is_traced_to_its_commit() {
     for range in ["range[start]=0&range[end]=1", "range[start]=2&range[end]=1", "range[start]=1", "range=1"] {
         world.get(&format!("/files/-f/blame?{range}")).expect(400);
     }
-    world.expect_error("/files/-f/blame?range[start]=9&range[end]=10", 400, "400 Bad request - range is beyond the end of the file");
+    world.expect_error(
+        "/files/-f/blame?range[start]=9&range[end]=10",
+        400,
+        "400 Bad request - range is beyond the end of the file",
+    );
 }
 
 #[test]
@@ -543,14 +657,20 @@ fn differences_are_shown_file_by_file() {
             "too_large": false,
         })
     );
-    assert_eq!((&diff[0]["diff"], &diff[2]["diff"], &diff[2]["too_large"]), (&json!("Binary files a/bin and b/bin differ\n"), &json!(""), &json!(true)));
+    assert_eq!(
+        (&diff[0]["diff"], &diff[2]["diff"], &diff[2]["too_large"]),
+        (&json!("Binary files a/bin and b/bin differ\n"), &json!(""), &json!(true))
+    );
     assert_eq!((&diff[1]["deleted_file"], &diff[1]["b_mode"]), (&json!(true), &json!("0")));
     assert_eq!((&diff[4]["new_file"], &diff[4]["a_mode"]), (&json!(true), &json!("0")));
     let unified = world.json(&format!("/commits/{second}/diff?unidiff=true&per_page=2&page=2"));
     assert_eq!(texts(&unified, "new_path"), ["large", "moved to"]);
     assert!(unified[1]["diff"].as_str().unwrap().starts_with("--- a/moved from\n+++ b/moved to\n@@ "));
     let page = world.get(&format!("/commits/{second}/diff?per_page=2&page=3")).expect(200);
-    assert_eq!((texts(&page.json(), "new_path"), page.header("x-total")), (vec!["new".to_owned()], Some("5")));
+    assert_eq!(
+        (texts(&page.json(), "new_path"), page.header("x-total")),
+        (vec!["new".to_owned()], Some("5"))
+    );
     // The first commit is compared with nothing.
     let initial = world.run(&["rev-list", "--max-parents=0", "main"]);
     assert_eq!(texts(&world.json(&format!("/commits/{initial}/diff")), "new_path"), ["README.md"]);
@@ -564,11 +684,17 @@ fn differences_are_shown_file_by_file() {
     assert_eq!(texts(&compared["commits"], "id"), [side.clone()]);
     assert_eq!(compared["commit"]["id"], json!(side));
     assert_eq!((&compared["compare_timeout"], &compared["compare_same_ref"]), (&json!(false), &json!(false)));
-    assert_eq!(compared["web_url"], json!(format!("{}/{}/-/compare/{second}...{side}", forge.url, world.project.full_path)));
+    assert_eq!(
+        compared["web_url"],
+        json!(format!("{}/{}/-/compare/{second}...{side}", forge.url, world.project.full_path))
+    );
     let straight = world.json("/compare?from=main&to=side&straight=true");
     assert_eq!(straight["diffs"].as_array().unwrap().len(), 6);
     let same = world.json(&format!("/compare?from=main&to={second}"));
-    assert_eq!((&same["compare_same_ref"], &same["commits"], &same["diffs"], &same["commit"]), (&json!(true), &json!([]), &json!([]), &Value::Null));
+    assert_eq!(
+        (&same["compare_same_ref"], &same["commits"], &same["diffs"], &same["commit"]),
+        (&json!(true), &json!([]), &json!([]), &Value::Null)
+    );
     let two = world.json(&format!("/compare?from={initial}&to=main"));
     assert_eq!(texts(&two["commits"], "id"), [first.clone(), second.clone()]);
     world.get("/compare?from=main").expect_json(400, json!({ "error": "to is missing" }));
@@ -583,8 +709,12 @@ fn differences_are_shown_file_by_file() {
     assert_eq!(world.json("/compare?from=main&to=alone")["diffs"], json!([]));
 
     let people = world.json("/contributors?ref=main&order_by=name");
-    let ann = people.as_array().unwrap().iter().find(|person| person["email"] == json!("ann@example.com")).unwrap();
-    assert_eq!(*ann, json!({ "name": "Ann", "email": "ann@example.com", "commits": 2, "additions": 0, "deletions": 0 }));
+    let ann =
+        people.as_array().unwrap().iter().find(|person| person["email"] == json!("ann@example.com")).unwrap();
+    assert_eq!(
+        *ann,
+        json!({ "name": "Ann", "email": "ann@example.com", "commits": 2, "additions": 0, "deletions": 0 })
+    );
 }
 
 #[test]
@@ -616,7 +746,10 @@ fn archives_hold_one_folder_named_for_what_they_are() {
     let folder = format!("{name}-rel-1.0-{id}");
     assert_eq!(entries("/archive.tgz?sha=rel/1.0", "tar.gz", &folder).len(), 5);
     let part = format!("{name}-{id}-{id}-dir");
-    assert_eq!(entries(&format!("/archive?sha={id}&path=dir"), "tar.gz", &part), ["", "dir/", "dir/a"].map(|file| format!("{part}/{file}")));
+    assert_eq!(
+        entries(&format!("/archive?sha={id}&path=dir"), "tar.gz", &part),
+        ["", "dir/", "dir/a"].map(|file| format!("{part}/{file}"))
+    );
     // A path is a path and no pattern.
     assert_eq!(entries("/archive?path=*", "tar.gz", &format!("{name}-main-{id}--")).len(), 2);
     let zip = world.get("/archive.zip").expect(200);
@@ -639,7 +772,13 @@ fn an_empty_repository_and_one_of_sha256_are_read_too() {
     for list in ["/branches", "/tags", "/commits", "/commits?all=true", "/contributors"] {
         assert_eq!(get(id, list).expect(200).json(), json!([]), "{list}");
     }
-    for (path, what) in [("/tree", "Tree"), ("/files/a?ref=main", "Commit"), ("/commits/HEAD", "Commit"), ("/archive", "Commit"), ("/commits?ref_name=main", "Commit")] {
+    for (path, what) in [
+        ("/tree", "Tree"),
+        ("/files/a?ref=main", "Commit"),
+        ("/commits/HEAD", "Commit"),
+        ("/archive", "Commit"),
+        ("/commits?ref_name=main", "Commit"),
+    ] {
         get(id, path).expect_json(404, json!({ "message": format!("404 {what} Not Found") }));
     }
 
@@ -652,7 +791,10 @@ fn an_empty_repository_and_one_of_sha256_are_read_too() {
     assert_eq!((sha.len(), commit["stats"]["additions"].as_i64() > Some(0)), (64, true));
     assert_eq!(get(id, &format!("/commits/{}", &sha[..7])).expect(200).json()["id"], commit["id"]);
     assert_eq!(texts(&get(id, "/tree").expect(200).json(), "name"), ["README.md"]);
-    assert_eq!(texts(&get(id, &format!("/commits/{sha}/diff")).expect(200).json(), "new_path"), ["README.md"]);
+    assert_eq!(
+        texts(&get(id, &format!("/commits/{sha}/diff")).expect(200).json(), "new_path"),
+        ["README.md"]
+    );
     let file = get(id, "/files/README.md").expect(200).json();
     assert_eq!(file["blob_id"].as_str().unwrap().len(), 64);
     assert_eq!(get(id, &format!("/commits/{}", "a".repeat(40))).status, 404);
@@ -680,9 +822,17 @@ fn each_scope_and_role_reads_its_part() {
     let forge = forge!();
     let world = World::new(&forge, "private");
     let path = |rest: &str| world.project.path(&format!("/repository{rest}"));
-    let (file, others) = (["/files/README.md", "/files/README.md/raw", "/files/README.md/blame"], ["/tree", "/commits", "/branches", "/tags", "/archive", "/compare?from=main&to=main"]);
+    let (file, others) = (
+        ["/files/README.md", "/files/README.md/raw", "/files/README.md/blame"],
+        ["/tree", "/commits", "/branches", "/tags", "/archive", "/compare?from=main&to=main"],
+    );
     let scoped = |scope: &str| world.project.token(&[scope], 20);
-    for (scope, files, rest) in [("read_api", 200, 200), ("read_repository", 200, 403), ("write_repository", 403, 403), ("read_registry", 403, 403)] {
+    for (scope, files, rest) in [
+        ("read_api", 200, 200),
+        ("read_repository", 200, 403),
+        ("write_repository", 403, 403),
+        ("read_registry", 403, 403),
+    ] {
         let bot = scoped(scope);
         for asked in file {
             assert_eq!(bot.get(&path(asked)).status, files, "{scope} {asked}");
@@ -710,5 +860,8 @@ fn each_scope_and_role_reads_its_part() {
     let foreign = forge.root().get(&world.project.path("/repository/commits/main")).expect(200).json();
     let here = forge.project("public");
     let asked = here.path(&format!("/repository/commits/{}", foreign["id"].as_str().unwrap()));
-    assert!(foreign["id"] == forge.root().get(&here.path("/repository/commits/main")).json()["id"] || forge.anyone().get(&asked).status == 404);
+    assert!(
+        foreign["id"] == forge.root().get(&here.path("/repository/commits/main")).json()["id"]
+            || forge.anyone().get(&asked).status == 404
+    );
 }

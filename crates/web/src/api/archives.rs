@@ -31,8 +31,7 @@ pub async fn download(
     let revision = read.filled_text("sha");
     let path = read.filled_text("path");
     read.finish()?;
-    let archive =
-        archives::find(&state.forge, &access, revision.as_deref(), path.as_deref(), format).await?;
+    let archive = archives::find(&state.forge, &access, revision.as_deref(), path.as_deref(), format).await?;
     let disposition = format!("attachment; filename=\"{}.{}\"", archive.name, format.extension());
     let body = match method {
         Method::HEAD => Body::empty(),

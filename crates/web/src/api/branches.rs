@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::{ApiResult, PathParts, Surroundings, commits, ok, path_text};
 use crate::AppState;
-use crate::params::Params;
 use crate::pagination::encoded_path;
+use crate::params::Params;
 
 /// Returns a branch. `web_url` is the project's.
 pub fn view(branch: &BranchDetails, web_url: &str) -> Value {
@@ -37,12 +37,13 @@ pub async fn list(
     let mut read = params.read();
     let search = read.filled_text("search");
     let regex = read.filled_text("regex");
-    let order = match read.allowed("sort", &["name_asc", "name_desc", "updated_asc", "updated_desc"]).as_deref() {
-        Some("name_desc") => BranchOrder::NameDescending,
-        Some("updated_asc") => BranchOrder::UpdatedAscending,
-        Some("updated_desc") => BranchOrder::UpdatedDescending,
-        _ => BranchOrder::NameAscending,
-    };
+    let order =
+        match read.allowed("sort", &["name_asc", "name_desc", "updated_asc", "updated_desc"]).as_deref() {
+            Some("name_desc") => BranchOrder::NameDescending,
+            Some("updated_asc") => BranchOrder::UpdatedAscending,
+            Some("updated_desc") => BranchOrder::UpdatedDescending,
+            _ => BranchOrder::NameAscending,
+        };
     read.finish()?;
     let filter = NameFilter::new(search.as_deref(), regex.as_deref())?;
     let found = repository_branches::list(&state.forge, &access, &filter, order, around.window()).await?;

@@ -15,7 +15,8 @@ pub fn view(file: &FileDiff, unidiff: bool) -> Value {
     let mode = |mode: &str| if mode == "000000" { "0".to_owned() } else { mode.to_owned() };
     let mut diff = String::new();
     if unidiff && file.patch.starts_with("@@ ") {
-        let side = |missing, letter, path| if missing { "/dev/null".to_owned() } else { format!("{letter}/{path}") };
+        let side =
+            |missing, letter, path| if missing { "/dev/null".to_owned() } else { format!("{letter}/{path}") };
         let old = side(file.is_new, 'a', &file.old_path);
         let new = side(file.is_deleted, 'b', &file.new_path);
         diff = format!("--- {old}\n+++ {new}\n");
@@ -109,8 +110,7 @@ pub async fn contributors(
     let descending = read.allowed("sort", &["asc", "desc"]).as_deref() == Some("desc");
     read.finish()?;
     let window = around.window();
-    let found =
-        comparison::contributors(&state.forge, &access, &revision, order, descending, window).await?;
+    let found = comparison::contributors(&state.forge, &access, &revision, order, descending, window).await?;
     Ok(around.page(found.map(|contributor| {
         json!({
             "name": contributor.name,

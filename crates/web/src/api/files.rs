@@ -203,7 +203,10 @@ fn sent(content: Option<Content>, text: bool, size: u64, name: &str) -> Response
     let kind = if text { "text/plain" } else { "application/octet-stream" };
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(size));
-    let plain: String = name.chars().map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\') { c } else { '_' }).collect();
+    let plain: String = name
+        .chars()
+        .map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\') { c } else { '_' })
+        .collect();
     let encoded = crate::pagination::encoded(name);
     let disposition = format!("inline; filename=\"{plain}\"; filename*=UTF-8''{encoded}");
     if let Ok(value) = HeaderValue::from_str(&disposition) {
@@ -240,7 +243,8 @@ pub async fn blame(
 ) -> ApiResult {
     let mut read = params.read();
     let revision = revision(&mut read);
-    let range = read.object("range", |range| (range.required_integer("start"), range.required_integer("end")));
+    let range =
+        read.object("range", |range| (range.required_integer("start"), range.required_integer("end")));
     let line = |number: i64| u32::try_from(number).ok().filter(|number| *number > 0);
     let range = range.map(|(first, last)| line(first).zip(line(last)).filter(|(first, last)| first <= last));
     if range == Some(None) {

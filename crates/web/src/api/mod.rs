@@ -22,8 +22,8 @@ pub mod protected_branches;
 pub mod statistics;
 pub mod tags;
 pub mod tokens;
-pub mod uploads;
 pub mod trees;
+pub mod uploads;
 pub mod users;
 pub mod version;
 
