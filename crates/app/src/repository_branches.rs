@@ -1,6 +1,6 @@
 //! The branches of a repository as they are read: each with its commit, and what its protection means.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 pub use portcullis_git::Branch;
 use portcullis_git::Commit;
@@ -122,14 +122,16 @@ pub(crate) async fn describe<A: Act<On = on::Project>>(
     let tips = branches.iter().map(|branch| branch.tip.clone()).collect();
     let commits = forge.git().commits(id, tips).await?;
     let commits: HashMap<_, _> = commits.into_iter().map(|commit| (commit.id.clone(), commit)).collect();
-    let others: Vec<_> = branches
-        .iter()
-        .filter(|branch| branch.name.branch() != Some(&project.default_branch))
-        .map(|branch| branch.name.clone())
-        .collect();
     let merged = match forge.git().find_branch(id, &project.default_branch).await? {
-        Some(default) => forge.git().merged_branches(id, &default.tip, &others).await?,
-        None => Default::default(),
+        Some(default) => {
+            let others = branches.iter().filter(|branch| branch.name != default.name);
+            let (same, others): (Vec<_>, Vec<_>) = others.partition(|branch| branch.tip == default.tip);
+            let others: Vec<_> = others.into_iter().map(|branch| branch.name.clone()).collect();
+            let mut merged = forge.git().merged_branches(id, &default.tip, &others).await?;
+            merged.extend(same.into_iter().map(|branch| branch.name.clone()));
+            merged
+        }
+        None => HashSet::new(),
     };
     let described = branches.into_iter().filter_map(|branch| {
         let name = branch.name.branch()?.to_owned();

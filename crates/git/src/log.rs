@@ -9,6 +9,9 @@ use crate::{Commit, Engine, Error, ObjectId, RefName};
 /// How long a walk through history may take.
 pub(crate) const WALK_LIMIT: Duration = Duration::from_secs(30);
 
+/// The longest text that is looked for in the names of authors, in bytes.
+const MAX_AUTHOR_BYTES: usize = 1024;
+
 /// How much may be said about one id in a list of ids or of short lines, in bytes.
 const LINE_BYTES: usize = 256;
 
@@ -106,13 +109,18 @@ impl Engine {
                 None => return Ok(None),
             },
         };
+        if query.author.as_deref().is_some_and(|text| !is_one_line(text)) {
+            return Err(Error::BadRequest(format!(
+                "author must be one line of at most {MAX_AUTHOR_BYTES} bytes"
+            )));
+        }
         let seconds = |micros: i64| micros.div_euclid(1_000_000).max(0);
         let mut question = Question::new("rev-list", &["--fixed-strings", "--regexp-ignore-case"])
             .option("--max-count", query.limit)
             .option("--skip", query.skip)
             .option_if("--max-age", query.since.map(seconds))
             .option_if("--min-age", query.until.map(seconds))
-            .option_if("--author", query.author.filter(|text| is_one_line(text)))
+            .option_if("--author", query.author)
             .flag("--first-parent", query.first_parent)
             .flag("--topo-order", query.topological)
             .path(query.path);
@@ -266,7 +274,7 @@ impl Engine {
 
 /// Says whether a text may be looked for: git takes each line of several for a text of its own.
 fn is_one_line(text: &str) -> bool {
-    !text.is_empty() && !text.contains(['\n', '\r', '\0'])
+    text.len() <= MAX_AUTHOR_BYTES && !text.contains(['\n', '\r', '\0'])
 }
 
 fn ids_in(said: &[u8]) -> Vec<ObjectId> {

@@ -128,12 +128,11 @@ impl Objects {
             let head = refs::head(&self.repository)?;
             return self.commit_of_ref(&head);
         }
-        if let Some(id) = ObjectId::parse(revision) {
-            if id.format() == self.format
-                && let (_, Some(commit)) = self.peeled(&id)?
-            {
-                return Ok(Some(commit));
-            }
+        if let Some(id) = ObjectId::parse(&revision.to_ascii_lowercase())
+            && id.format() == self.format
+            && let (_, Some(commit)) = self.peeled(&id)?
+        {
+            return Ok(Some(commit));
         }
         for name in [revision.to_owned(), format!("refs/tags/{revision}"), format!("refs/heads/{revision}")] {
             if let Ok(name) = RefName::parse(&name)

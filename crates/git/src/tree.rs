@@ -276,12 +276,12 @@ impl Objects {
         let prefix =
             if query.path.is_root() { Vec::new() } else { format!("{}/", query.path.as_str()).into_bytes() };
         let mut page = Page::new(query);
-        self.visit(&root, &prefix, query.recursive, &mut |entry, prefix| {
+        self.visit(&root, &prefix, query.recursive, |entry, prefix| {
             page.count(entry, prefix);
             Ok(())
         })?;
         page.collect();
-        self.visit(&root, &prefix, query.recursive, &mut |entry, prefix| page.take(entry, prefix))?;
+        self.visit(&root, &prefix, query.recursive, |entry, prefix| page.take(entry, prefix))?;
         Ok(Ok(page.finish()))
     }
 
@@ -291,7 +291,7 @@ impl Objects {
         root: &ObjectId,
         prefix: &[u8],
         recursive: bool,
-        see: &mut dyn FnMut(&Raw<'_>, &[u8]) -> Result<(), Error>,
+        mut see: impl FnMut(&Raw<'_>, &[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let too_large = || Error::BadRequest("the tree has too many entries to be listed".to_owned());
         let mut left = MAX_VISITED_ENTRIES;

@@ -300,6 +300,14 @@ fn commits_are_listed_from_wherever_one_asks() {
         json!({ "error": "path does not have a valid value, since is invalid, order does not have a valid value; allowed are default, topo" }),
     );
 
+    for author in ["a%0Ab".to_owned(), "x".repeat(2000)] {
+        world.expect_error(
+            &format!("/commits?author={author}"),
+            400,
+            "400 Bad request - author must be one line of at most 1024 bytes",
+        );
+    }
+
     let page = world.get("/commits?ref_name=topic&per_page=2").expect(200);
     assert_eq!(
         ["x-page", "x-per-page", "x-next-page", "x-prev-page", "x-total"].map(|name| page.header(name)),
