@@ -34,6 +34,7 @@ pub mod people;
 pub mod personal_tokens;
 pub mod projects;
 pub mod random;
+pub(crate) mod ref_changes;
 pub mod registry;
 pub mod repositories;
 pub mod repository_branches;

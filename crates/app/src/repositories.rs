@@ -1,33 +1,21 @@
-//! Git repositories: clone, fetch and push, and what each push leaves behind.
+//! Git repositories: clone, fetch and push.
 //!
 //! The door has authorized the request before it comes here. A push is asked about again at the moment its refs would
-//! change: whether the token is alive, the role still suffices, and what each ref is protected by.
+//! change; what it may do and what it leaves behind is the same for everything that changes refs (`ref_changes.rs`).
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use portcullis_git::{CompletedPush, JudgeFuture, ProposedPush, PushJudge, RefUpdate, UpdateKind, Verdict};
+use portcullis_git::{CompletedPush, JudgeFuture, ProposedPush, PushJudge, Verdict};
 pub use portcullis_git::{Exchange, GitProtocol, Service};
-use portcullis_rules::access::{Denial, Role, act};
-use portcullis_store::db::Tx;
-use portcullis_store::events::{self, NewEvent};
-use portcullis_store::projects::{self, Project};
-use portcullis_store::protected_branches::{self, ProtectedBranch};
-use portcullis_store::pushes::{self, Push};
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use portcullis_rules::access::{Denial, act};
 
 use crate::Error;
 use crate::access::Authorized;
-use crate::audit::{self, Entry};
-use crate::branches::Protection;
 use crate::forge::Forge;
-use crate::jobs::{self, Job};
-use crate::projects::protect_default;
+use crate::ref_changes::{Change, Decision, decide, intend, settle};
 
 /// Answers what a fetch may begin from.
 ///
@@ -92,44 +80,6 @@ struct Judge {
     pending: parking_lot::Mutex<Option<i64>>,
 }
 
-/// One ref as the record of a push keeps it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct RecordedUpdate {
-    pub name: String,
-    pub old: String,
-    pub new: String,
-}
-
-impl RecordedUpdate {
-    fn of(update: &RefUpdate) -> RecordedUpdate {
-        RecordedUpdate {
-            name: update.name.as_str().to_owned(),
-            old: update.old.as_str().to_owned(),
-            new: update.new.as_str().to_owned(),
-        }
-    }
-
-    fn is_zero(id: &str) -> bool {
-        id.bytes().all(|byte| byte == b'0')
-    }
-
-    pub(crate) fn creates(&self) -> bool {
-        RecordedUpdate::is_zero(&self.old)
-    }
-
-    pub(crate) fn deletes(&self) -> bool {
-        RecordedUpdate::is_zero(&self.new)
-    }
-
-    pub(crate) fn branch(&self) -> Option<&str> {
-        self.name.strip_prefix("refs/heads/")
-    }
-
-    fn tag(&self) -> Option<&str> {
-        self.name.strip_prefix("refs/tags/")
-    }
-}
-
 const CREDENTIAL_DIED: &str = "The credential of this push is no longer valid.";
 const MAY_NOT_PUSH: &str = "You are not allowed to push code to this project.";
 const ARCHIVED: &str = "You can't push code to an archived project.";
@@ -149,10 +99,9 @@ impl PushJudge for Judge {
 
     fn after<'a>(&'a self, push: &'a CompletedPush) -> JudgeFuture<'a, Vec<String>> {
         Box::pin(async move {
-            let updates: Vec<_> = push.updates().iter().map(RecordedUpdate::of).collect();
             let pending = self.pending.lock().take();
             let Some(pending) = pending else { return Vec::new() };
-            if let Err(error) = settle(&self.forge, pending, &updates).await {
+            if let Err(error) = settle(&self.forge, pending, push.updates()).await {
                 // The refs have moved and the push counts; its record is settled later from the repository.
                 tracing::error!(project.id = self.access.project().0, %error, "a push could not be recorded yet");
             }
@@ -163,270 +112,22 @@ impl PushJudge for Judge {
 
 impl Judge {
     async fn decide(&self, push: &ProposedPush) -> Result<Verdict, Error> {
-        let forge = &self.forge;
         let refuse = |text: &str| Ok(Verdict::Refuse(vec![text.to_owned()]));
-        let mut tx = forge.db().read().await?;
-        // What an earlier push did whose server died is recorded before this one hides it by moving the same refs.
-        let unsettled = pushes::unsettled_of(&mut tx, self.access.project()).await?;
-        if !unsettled.is_empty() {
-            drop(tx);
-            for push in unsettled {
-                settle_what_happened(forge, push, true).await?;
+        let access = match decide(&self.forge, &self.access, &Change::Push(push)).await {
+            Ok(Decision::Accept(access)) => access,
+            Ok(Decision::Refuse(refusals)) => {
+                let mut lines: Vec<_> = refusals.into_iter().map(|refusal| refusal.text).collect();
+                lines.dedup();
+                lines.truncate(20);
+                return Ok(Verdict::Refuse(lines));
             }
-            tx = forge.db().read().await?;
-        }
-        let access = match self.access.again(forge, &mut tx).await {
-            Ok(access) => access,
             Err(Error::Unauthorized) => return refuse(CREDENTIAL_DIED),
             Err(Error::Refused(Denial::Archived)) => return refuse(ARCHIVED),
             Err(Error::Refused(_)) => return refuse(MAY_NOT_PUSH),
             Err(error) => return Err(error),
         };
-        let project = projects::find(&mut tx, access.project()).await?.ok_or(Error::NotFound("Project"))?;
-        let protected = protected_branches::of_project(&mut tx, project.id).await?;
-        drop(tx);
-
-        let mut lines = Vec::new();
-        for update in push.updates() {
-            // Each ref starts from nothing: what was found out about one never counts for the next.
-            if let Some(line) = refusal_of(update, &project, &protected, access.role(), push).await? {
-                lines.push(line);
-            }
-        }
-        if !lines.is_empty() {
-            lines.dedup();
-            lines.truncate(20);
-            return Ok(Verdict::Refuse(lines));
-        }
-
-        let identity = access.identity()?;
-        let updates: Vec<_> = push.updates().iter().map(RecordedUpdate::of).collect();
-        let updates = serde_json::to_string(&updates).map_err(|error| Error::Internal(Box::new(error)))?;
-        let address = access.viewer().origin().address.map(|address| address.to_string());
-        let mut tx = forge.db().begin().await?;
-        let token = Some(identity.token);
-        let id = pushes::insert(
-            &mut tx,
-            project.id,
-            identity.user,
-            token,
-            address.as_deref(),
-            &updates,
-            forge.now(),
-        )
-        .await?;
-        tx.commit().await?;
-        *self.pending.lock() = Some(id);
+        let pending = intend(&self.forge, &access, push.updates()).await?;
+        *self.pending.lock() = Some(pending);
         Ok(Verdict::Accept)
     }
-}
-
-/// Returns why one ref may not be changed, in the words that GitLab's users know.
-async fn refusal_of(
-    update: &RefUpdate,
-    project: &Project,
-    protected: &[ProtectedBranch],
-    role: Option<Role>,
-    push: &ProposedPush,
-) -> Result<Option<String>, Error> {
-    let refuse = |text: &str| Ok(Some(text.to_owned()));
-    let maintainer = role.is_some_and(|role| role >= Role::Maintainer);
-    let hex = |name: &str, lengths: &[usize]| {
-        lengths.contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_hexdigit())
-    };
-    if let Some(branch) = update.name.branch() {
-        if update.kind == UpdateKind::Delete && branch == project.default_branch {
-            return refuse("The default branch of a project cannot be deleted.");
-        }
-        if update.kind == UpdateKind::Create && hex(branch, &[40, 64]) {
-            return refuse("You cannot create a branch with a 40-character hexadecimal branch name.");
-        }
-        if project.empty {
-            // The first branch becomes the default one, which is protected from then on.
-            return Ok((!maintainer).then(|| {
-                format!(
-                    "A default branch does not exist yet in {}. Ask a project Owner or Maintainer to create one.",
-                    project.full_path
-                )
-            }));
-        }
-        let protection = Protection::of(branch, protected);
-        if !protection.exists() {
-            return Ok(None);
-        }
-        if update.kind == UpdateKind::Delete {
-            return refuse(if maintainer {
-                "You can only delete protected branches using the web interface."
-            } else {
-                "You are not allowed to delete protected branches from this project. Only a project maintainer or owner can delete a protected branch."
-            });
-        }
-        if !protection.lets_push(role) {
-            return refuse(if update.kind == UpdateKind::Create {
-                "You are not allowed to create protected branches on this project."
-            } else {
-                "You are not allowed to push code to protected branches on this project."
-            });
-        }
-        if !protection.lets_force() && push.is_forced(update).await? {
-            return refuse("You are not allowed to force push code to a protected branch on this project.");
-        }
-        return Ok(None);
-    }
-    if let Some(tag) = update.name.tag() {
-        if update.kind == UpdateKind::Create {
-            if tag == project.default_branch {
-                return refuse("You cannot use default branch name to create a tag");
-            }
-            let start =
-                tag.split(|character: char| !character.is_ascii_hexdigit()).next().unwrap_or_default();
-            if hex(start, &[40, 64]) {
-                return refuse("You cannot create a tag with a SHA-1 or SHA-256 tag name.");
-            }
-            if tag.starts_with("refs/tags/") {
-                return refuse("You cannot create a tag with a prohibited pattern.");
-            }
-        } else if update.kind == UpdateKind::Update && !maintainer {
-            return refuse("You are not allowed to change existing tags on this project.");
-        }
-        return Ok(None);
-    }
-    // Notes are written by those who may push; every other namespace was refused by the engine.
-    if update.name.note().is_some() { Ok(None) } else { refuse("You cannot push to this namespace.") }
-}
-
-/// How many refs of one push get an entry each in the activity feed.
-const MAX_EVENTS_OF_A_PUSH: usize = 50;
-
-/// Settles a push of which nobody has said yet what became of it, by what the repository says.
-///
-/// One that has wholly happened is settled at any time. Should its server live and record it at this very moment, one of
-/// the two finds its row and the other does not. Of any other push the refs may still be about to move.
-pub(crate) async fn settle_what_happened(
-    forge: &Arc<Forge>,
-    push: Push,
-    may_still_move: bool,
-) -> Result<(), Error> {
-    let proposed: Vec<RecordedUpdate> = serde_json::from_str(&push.updates).unwrap_or_default();
-    let refs = match forge.git().refs(push.project.0).await {
-        Ok(refs) => refs,
-        Err(portcullis_git::Error::NotFound) => Vec::new(),
-        Err(error) => return Err(error.into()),
-    };
-    let tips: HashMap<_, _> = refs.iter().map(|(name, tip)| (name.as_str(), tip.as_str())).collect();
-    let (happened, others): (Vec<_>, Vec<_>) =
-        proposed.into_iter().partition(|update| match tips.get(update.name.as_str()) {
-            Some(tip) => *tip == update.new,
-            None => update.deletes(),
-        });
-    if others.is_empty() || !may_still_move {
-        settle(forge, push.id, &happened).await?;
-    }
-    Ok(())
-}
-
-/// Records what an accepted push did, and takes away the row that says it is not recorded yet: one transaction, so that
-/// it happens exactly once.
-pub(crate) async fn settle(
-    forge: &Arc<Forge>,
-    pending: i64,
-    updates: &[RecordedUpdate],
-) -> Result<(), Error> {
-    let now = forge.now();
-    let mut tx = forge.db().begin().await?;
-    let Some(push) = pushes::take(&mut tx, pending).await? else { return Ok(()) };
-    let mut new_default = None;
-    if !updates.is_empty() {
-        let project = projects::find(&mut tx, push.project).await?;
-        let Some(project) = project else {
-            tx.commit().await?;
-            return Ok(());
-        };
-        let created =
-            |name: &str| updates.iter().any(|update| update.branch() == Some(name) && !update.deletes());
-        let branch_arrived = updates.iter().find(|update| update.branch().is_some() && !update.deletes());
-        projects::record_push(&mut tx, project.id, branch_arrived.is_some(), now).await?;
-        if let Some(first) = branch_arrived.and_then(RecordedUpdate::branch).filter(|_| project.empty) {
-            let default = if created(&project.default_branch) { &project.default_branch } else { first };
-            if default != project.default_branch {
-                projects::set_default_branch(&mut tx, project.id, default).await?;
-                new_default = Some(default.to_owned());
-            }
-            protect_default(&mut tx, project.id, default, now).await?;
-        }
-        record_events(&mut tx, &push, updates, now).await?;
-        jobs::ask(&mut tx, &Job::Housekeeping { project: project.id }, now).await?;
-        record_audit(&mut tx, &push, &project, updates, now).await?;
-    }
-    tx.commit().await?;
-    if let Some(branch) = new_default {
-        forge.git().set_default_branch(push.project.0, &branch).await?;
-    }
-    let wake = Arc::clone(forge.jobs_wake());
-    tokio::spawn(async move {
-        tokio::time::sleep(DESCRIBE_AFTER).await;
-        wake.notify_waiters();
-    });
-    Ok(())
-}
-
-/// How long after a push the workers are woken to count its commits: not while its client still waits for Git to end.
-const DESCRIBE_AFTER: Duration = Duration::from_millis(250);
-
-async fn record_events(tx: &mut Tx, push: &Push, updates: &[RecordedUpdate], now: i64) -> Result<(), Error> {
-    let shown = updates.iter().filter(|update| update.branch().is_some() || update.tag().is_some());
-    for update in shown.take(MAX_EVENTS_OF_A_PUSH) {
-        let (kind, name) = match (update.branch(), update.tag()) {
-            (Some(branch), _) => ("branch", branch),
-            (None, tag) => ("tag", tag.unwrap_or_default()),
-        };
-        let (action, change) = match (update.creates(), update.deletes()) {
-            (_, true) => ("deleted", "removed"),
-            (true, _) => ("pushed new", "created"),
-            _ => ("pushed to", "pushed"),
-        };
-        let details = json!({
-            "commit_count": 0,
-            "action": change,
-            "ref_type": kind,
-            "commit_from": (!update.creates()).then_some(&update.old),
-            "commit_to": (!update.deletes()).then_some(&update.new),
-            "ref": name,
-            "commit_title": null,
-            "ref_count": null,
-        })
-        .to_string();
-        let event = NewEvent {
-            project: push.project,
-            author: push.user,
-            token: push.token,
-            action,
-            target_type: None,
-            target_id: None,
-            target_iid: None,
-            target_title: None,
-            details: Some(&details),
-        };
-        let event = events::insert(tx, &event, now).await?;
-        if !update.deletes() {
-            jobs::ask(tx, &Job::DescribePush { project: push.project, event }, now).await?;
-        }
-    }
-    Ok(())
-}
-
-async fn record_audit(
-    tx: &mut Tx,
-    push: &Push,
-    project: &Project,
-    updates: &[RecordedUpdate],
-    now: i64,
-) -> Result<(), Error> {
-    let user = portcullis_store::users::find(tx, push.user).await?;
-    let shown: Vec<_> = updates.iter().take(MAX_EVENTS_OF_A_PUSH).collect();
-    let name = user.map(|user| user.name).unwrap_or_default();
-    let entry = Entry::project(project.id, &project.full_path, "repository_pushed")
-        .details(json!({ "updates": shown, "update_count": updates.len() }));
-    // The request may be long over, so the record of the push says who it was.
-    audit::record_as(tx, push.user, &name, push.token, push.address.as_deref(), entry, now).await
 }

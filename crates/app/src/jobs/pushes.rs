@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::Error;
 use crate::forge::Forge;
-use crate::repositories;
+use crate::ref_changes;
 
 /// Commits of one push are counted up to this many.
 const MAX_COUNTED_COMMITS: u32 = 10_000;
@@ -56,7 +56,7 @@ pub(super) async fn settle(forge: &Arc<Forge>) -> Result<(), Error> {
         after = last.id;
         for push in pushes {
             let may_still_move = push.created_at > forge.now() - LEFT_BEHIND_AFTER;
-            repositories::settle_what_happened(forge, push, may_still_move).await?;
+            ref_changes::settle_what_happened(forge, push, may_still_move).await?;
         }
     }
 }
