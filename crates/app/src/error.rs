@@ -25,6 +25,9 @@ pub enum Error {
     /// It is understood, and cannot be: the text says why.
     #[error("{0}")]
     Unprocessable(String),
+    /// It cannot be done to what is there now; the text says why.
+    #[error("{0}")]
+    Inapplicable(String),
     /// The same was done a short while ago; the text says how often it may be.
     #[error("{0}")]
     TooSoon(&'static str),
@@ -72,6 +75,7 @@ impl From<portcullis_git::Error> for Error {
                 Error::Overloaded(retry_after.as_secs().max(1))
             }
             portcullis_git::Error::BadRequest(text) => Error::BadRequest(text),
+            portcullis_git::Error::Inapplicable(text) => Error::Inapplicable(text),
             portcullis_git::Error::RequestTooLarge => Error::RequestTooLarge,
             other => Error::Internal(Box::new(other)),
         }

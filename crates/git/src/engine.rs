@@ -21,7 +21,7 @@ use crate::exchange::{self, Beginning, Exchange, GitOutput, Input, Measure};
 use crate::history::{self, CommitSummary, FirstCommit};
 use crate::hook::SOCKET_VARIABLE;
 use crate::housekeeping::{self, FsckReport, HousekeepingReport};
-use crate::limits::Limits;
+use crate::limits::{Limits, Place};
 use crate::objects::Objects;
 use crate::process;
 use crate::push::Conversation;
@@ -531,7 +531,23 @@ impl Engine {
         tokio::time::timeout(limit, idle).await.is_ok()
     }
 
-    fn existing(&self, id: i64) -> Result<PathBuf, Error> {
+    /// Returns git, as it is called for every repository.
+    pub(crate) fn git(&self) -> &Git {
+        &self.inner.git
+    }
+
+    /// Takes a place among those who work on a repository, waiting in turn when there is none.
+    pub(crate) async fn place(&self, id: i64) -> Result<Place, Error> {
+        self.inner.limits.enter(id).await
+    }
+
+    /// Forgets what was computed for fetches from a repository, because its refs have changed.
+    pub(crate) fn forget_answers(&self, id: i64) {
+        self.inner.answers.forget(id);
+    }
+
+    /// Returns where a repository that exists is.
+    pub(crate) fn existing(&self, id: i64) -> Result<PathBuf, Error> {
         if self.inner.layout.exists(id) { Ok(self.path(id)) } else { Err(Error::NotFound) }
     }
 
@@ -574,7 +590,7 @@ impl Engine {
         Ok(bytes)
     }
 
-    fn beginning(&self, call: Call, place: crate::limits::Place) -> Beginning {
+    fn beginning(&self, call: Call, place: Place) -> Beginning {
         self.inner.started.fetch_add(1, Ordering::Relaxed);
         Beginning::new(call.into_command(), place, &self.inner.settings, Arc::clone(&self.inner.killed))
     }

@@ -3,6 +3,8 @@
 use std::io;
 use std::time::Duration;
 
+use crate::RefName;
+
 /// An error of the Git engine.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -21,6 +23,12 @@ pub enum Error {
     /// The request is not one that git understands. The text is meant for the person who sent it.
     #[error("{0}")]
     BadRequest(String),
+    /// What was asked for cannot be done to the files or refs that are there. The text is meant for the person who asked.
+    #[error("{0}")]
+    Inapplicable(String),
+    /// A branch or tag is no longer what the caller saw, and nothing was changed.
+    #[error("{0} has changed meanwhile")]
+    Moved(RefName),
     /// The body of a fetch request is larger than allowed, counted after inflation.
     #[error("the request body is too large")]
     RequestTooLarge,

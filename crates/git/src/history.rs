@@ -99,7 +99,7 @@ fn parse_signature(text: &str) -> (Signature, i64) {
 }
 
 /// Takes out what would break the line of a commit that names a person.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() && !matches!(c, '<' | '>')).collect::<String>().trim().to_owned()
 }
 

@@ -64,6 +64,23 @@ pub struct RefUpdate {
     pub kind: UpdateKind,
 }
 
+impl RefUpdate {
+    /// Returns the update of a ref from what it is, or nothing, to what it shall be, or nothing.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] when it is nothing and shall be nothing.
+    pub fn new(name: RefName, old: Option<ObjectId>, new: Option<ObjectId>) -> Result<RefUpdate, Error> {
+        let zero = |other: &ObjectId| ObjectId::zero(other.format());
+        let (old, new, kind) = match (old, new) {
+            (Some(old), Some(new)) => (old, new, UpdateKind::Update),
+            (None, Some(new)) => (zero(&new), new, UpdateKind::Create),
+            (Some(old), None) => (old.clone(), zero(&old), UpdateKind::Delete),
+            (None, None) => return Err(Error::BadRequest("nothing shall become nothing".into())),
+        };
+        Ok(RefUpdate { name, old, new, kind })
+    }
+}
+
 /// What an update does to its ref.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpdateKind {
