@@ -168,6 +168,8 @@ pub struct Settings {
     pub max_upload_bytes: u64,
     /// The largest file of a package, in bytes.
     pub max_package_file_bytes: u64,
+    /// The largest JSON or form body of a request that commits files, in bytes.
+    pub max_commit_body_bytes: usize,
 }
 
 impl Default for Settings {
@@ -220,6 +222,7 @@ impl Default for Settings {
             max_body_bytes: 1024 * 1024,
             max_upload_bytes: 100 * 1024 * 1024,
             max_package_file_bytes: 5 * 1024 * 1024 * 1024,
+            max_commit_body_bytes: 20 * 1024 * 1024,
         }
     }
 }
@@ -285,6 +288,7 @@ impl Settings {
             ("git_processes", self.git_processes),
             ("max_connections", self.max_connections),
             ("max_body_bytes", self.max_body_bytes),
+            ("max_commit_body_bytes", self.max_commit_body_bytes),
         ] {
             if count == 0 {
                 refuse(key, "is 0; it must be at least 1");

@@ -82,6 +82,7 @@ const KEYS: &[Key] = &[
     Key::required("max_body_bytes", Shape::Number),
     Key::required("max_upload_bytes", Shape::Number),
     Key::required("max_package_file_bytes", Shape::Number),
+    Key::required("max_commit_body_bytes", Shape::Number),
 ];
 
 struct Key {

@@ -3,16 +3,19 @@
 //! Clients send JSON, forms with brackets, numbers as strings, lists with commas and `True` for true; all of it is read
 //! here, in one place, and what cannot be read is named in one answer.
 
+use std::collections::HashMap;
+
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use portcullis_rules::token::parse_date;
 use serde_json::{Map, Value};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::AppState;
 use crate::error::ApiError;
@@ -20,6 +23,21 @@ use crate::multipart::Multipart;
 
 /// More parameters than this are not looked at.
 const MAX_PARAMETERS: usize = 1000;
+
+/// A form with more fields than this is refused.
+const MAX_FORM_FIELDS: usize = 10_000;
+
+/// How deep the brackets of a field may be nested: `assets[links][][name]` has three.
+const MAX_BRACKETS: usize = 4;
+
+/// How many bodies that are larger than usual are read and worked on at once.
+const LARGE_BODIES: usize = 4;
+
+/// How long a request with such a body waits for its turn.
+const TURN_TIME: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// Who waits for whom among requests with a large body.
+static TURNS: Semaphore = Semaphore::const_new(LARGE_BODIES);
 
 /// How long a small body may take to arrive.
 const BODY_TIME: std::time::Duration = std::time::Duration::from_secs(30);
@@ -32,26 +50,73 @@ pub(crate) const MULTIPART: &str = "multipart/form-data";
 
 /// Returns the pairs of a query or form, decoded.
 pub fn query_pairs(text: &str) -> Vec<(String, String)> {
+    pairs(text).take(MAX_PARAMETERS).collect()
+}
+
+fn pairs(text: &str) -> impl Iterator<Item = (String, String)> {
     let decoded = |text: &str| {
         let spaced = text.replace('+', " ");
         percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
     };
-    text.split('&')
-        .filter(|pair| !pair.is_empty())
-        .take(MAX_PARAMETERS)
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decoded(name), decoded(value))
-        })
-        .collect()
+    text.split('&').filter(|pair| !pair.is_empty()).map(move |pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decoded(name), decoded(value))
+    })
 }
 
-/// Returns whether what stands behind a bracket is a key of an object, and not a place in a list.
-fn is_key(rest: &str) -> bool {
-    rest.strip_suffix(']').is_some_and(|key| {
-        key.starts_with(|first: char| first.is_ascii_alphabetic())
-            && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-    })
+/// Returns whether what stands in brackets is a key of an object, and not a place in a list.
+fn is_key(part: &str) -> bool {
+    part.starts_with(|first: char| first.is_ascii_alphabetic())
+        && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// Splits `actions[][file_path]` into its name and what stands in its brackets. Nothing when it has none, or too many.
+fn brackets(name: &str) -> Option<(&str, Vec<&str>)> {
+    let (base, rest) = name.split_once('[')?;
+    let parts: Vec<_> = rest.strip_suffix(']')?.split("][").collect();
+    (parts.len() <= MAX_BRACKETS).then_some((base, parts))
+}
+
+/// Puts a value where the brackets of its field say: below a key of an object, or in a list. In a list of objects a field
+/// belongs to the last object, until it has such a field or the number in the brackets is another one.
+fn place(into: &mut Value, parts: &[&str], path: &str, numbers: &mut HashMap<String, String>, value: String) {
+    let Some((part, deeper)) = parts.split_first() else {
+        *into = Value::String(value);
+        return;
+    };
+    if is_key(part) {
+        if !into.is_object() {
+            *into = Value::Object(Map::new());
+        }
+        if let Value::Object(object) = into {
+            place(
+                object.entry(*part).or_insert(Value::Null),
+                deeper,
+                &format!("{path}.{part}"),
+                numbers,
+                value,
+            );
+        }
+        return;
+    }
+    if !into.is_array() {
+        *into = Value::Array(Vec::new());
+    }
+    let Value::Array(items) = into else { return };
+    let same_number = numbers.insert(path.to_owned(), (*part).to_owned()).is_none_or(|last| last == *part);
+    let goes_on = same_number
+        && match (items.last(), deeper) {
+            (Some(Value::Object(last)), [key]) => is_key(key) && !last.contains_key(*key),
+            (Some(Value::Object(_)), [key, ..]) => is_key(key),
+            _ => false,
+        };
+    if !goes_on {
+        items.push(Value::Null);
+    }
+    let path = format!("{path}[{}]", items.len());
+    if let Some(last) = items.last_mut() {
+        place(last, deeper, &path, numbers, value);
+    }
 }
 
 /// The parameters of a request. As an extractor it comes last: the guard has answered before the body is read.
@@ -59,29 +124,54 @@ fn is_key(rest: &str) -> bool {
 pub struct Params(Map<String, Value>);
 
 impl Params {
-    fn add_pairs(&mut self, pairs: Vec<(String, String)>) {
+    fn add_pairs(&mut self, pairs: impl IntoIterator<Item = (String, String)>) {
+        let mut numbers = HashMap::new();
         for (name, value) in pairs {
-            match name.split_once('[') {
-                Some((object, rest)) if is_key(rest) => {
-                    let key = rest.trim_end_matches(']').to_owned();
-                    match self.0.entry(object).or_insert_with(|| Value::Object(Map::new())) {
-                        Value::Object(object) => {
-                            object.insert(key, Value::String(value));
-                        }
-                        other => *other = Value::Object(Map::from_iter([(key, Value::String(value))])),
-                    }
+            match brackets(&name) {
+                Some((base, parts)) => {
+                    let slot = self.0.entry(base).or_insert(Value::Null);
+                    place(slot, &parts, base, &mut numbers, value);
                 }
-                Some((list, rest)) if rest.ends_with(']') => {
-                    match self.0.entry(list).or_insert_with(|| Value::Array(Vec::new())) {
-                        Value::Array(items) => items.push(Value::String(value)),
-                        other => *other = Value::Array(vec![Value::String(value)]),
-                    }
-                }
-                _ => {
+                None => {
                     self.0.insert(name, Value::String(value));
                 }
             }
         }
+    }
+
+    /// Reads the parameters of a request whose body has at most `limit` bytes.
+    async fn of(request: Request, limit: usize) -> Result<Params, ApiError> {
+        let (parts, body) = request.into_parts();
+        let mut params = Params::default();
+        params.add_pairs(query_pairs(parts.uri.query().unwrap_or_default()));
+        let bytes = collect(body, limit).await?;
+        if bytes.is_empty() {
+            // An empty body with a JSON content type is what several clients send.
+            return params.without_nul();
+        }
+        match media_type(&parts.headers).as_str() {
+            MULTIPART => params.add_pairs(multipart_pairs(&parts.headers, bytes).await?),
+            FORM => {
+                let text = std::str::from_utf8(&bytes)
+                    .map_err(|_| ApiError::bad_parameters("the body is not UTF-8"))?;
+                // What is left out of a list would not be missed by anybody.
+                if text.split('&').nth(MAX_FORM_FIELDS).is_some() {
+                    let problem = format!("the body has more than {MAX_FORM_FIELDS} fields");
+                    return Err(ApiError::bad_parameters(&problem));
+                }
+                params.add_pairs(pairs(text));
+            }
+            "application/json" | "" => match serde_json::from_slice::<Value>(&bytes) {
+                Ok(Value::Object(object)) => params.0.extend(object),
+                Ok(_) => return Err(ApiError::bad_parameters("the body must be a JSON object")),
+                Err(error) => {
+                    let place = format!("line {} column {}", error.line(), error.column());
+                    return Err(ApiError::bad_parameters(&format!("the body is not valid JSON at {place}")));
+                }
+            },
+            other => return Err(ApiError::unsupported_media_type(other)),
+        }
+        params.without_nul()
     }
 
     /// No parameter means anything with a NUL character in it, and PostgreSQL cannot keep one.
@@ -131,32 +221,38 @@ impl FromRequest<AppState> for Params {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Params, ApiError> {
-        let (parts, body) = request.into_parts();
-        let mut params = Params::default();
-        params.add_pairs(query_pairs(parts.uri.query().unwrap_or_default()));
-        let bytes = collect(body, state.forge.settings().max_body_bytes).await?;
-        if bytes.is_empty() {
-            // An empty body with a JSON content type is what several clients send.
-            return params.without_nul();
-        }
-        match media_type(&parts.headers).as_str() {
-            MULTIPART => params.add_pairs(multipart_pairs(&parts.headers, bytes).await?),
-            FORM => {
-                let text = std::str::from_utf8(&bytes)
-                    .map_err(|_| ApiError::bad_parameters("the body is not UTF-8"))?;
-                params.add_pairs(query_pairs(text));
+        Params::of(request, state.forge.settings().max_body_bytes).await
+    }
+}
+
+/// The parameters of a request whose body holds files and may therefore be larger. Few of these are in memory at once.
+#[derive(Debug)]
+pub struct LargeParams {
+    /// The parameters.
+    pub params: Params,
+    _turn: Option<SemaphorePermit<'static>>,
+}
+
+impl FromRequest<AppState> for LargeParams {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<LargeParams, ApiError> {
+        let settings = state.forge.settings();
+        let announced: Option<usize> =
+            request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let turn = match announced {
+            Some(bytes) if bytes <= settings.max_body_bytes => None,
+            _ => {
+                let turn = tokio::time::timeout(TURN_TIME, TURNS.acquire()).await;
+                Some(
+                    turn.ok()
+                        .and_then(Result::ok)
+                        .ok_or_else(|| ApiError::overloaded(TURN_TIME.as_secs()))?,
+                )
             }
-            "application/json" | "" => match serde_json::from_slice::<Value>(&bytes) {
-                Ok(Value::Object(object)) => params.0.extend(object),
-                Ok(_) => return Err(ApiError::bad_parameters("the body must be a JSON object")),
-                Err(error) => {
-                    let place = format!("line {} column {}", error.line(), error.column());
-                    return Err(ApiError::bad_parameters(&format!("the body is not valid JSON at {place}")));
-                }
-            },
-            other => return Err(ApiError::unsupported_media_type(other)),
-        }
-        params.without_nul()
+        };
+        let limit = settings.max_body_bytes.max(settings.max_commit_body_bytes);
+        Ok(LargeParams { params: Params::of(request, limit).await?, _turn: turn })
     }
 }
 
@@ -223,6 +319,34 @@ impl<'a> Reader<'a> {
                 None
             }
         }
+    }
+
+    /// Reads the parts of each object in a list of them. What is wrong with them is named like everything else.
+    pub fn objects<T>(
+        &mut self,
+        name: &'a str,
+        mut read: impl FnMut(&mut Reader<'a>) -> T,
+    ) -> Option<Vec<T>> {
+        let Value::Array(items) = self.values.get(name).filter(|value| !value.is_null())? else {
+            self.invalid(name);
+            return None;
+        };
+        let mut found = Vec::new();
+        for item in items {
+            let Value::Object(values) = item else {
+                self.invalid(name);
+                return None;
+            };
+            let mut parts = Reader { values, within: Some(name), problems: Vec::new() };
+            found.push(read(&mut parts));
+            for problem in parts.problems {
+                // The same is often wrong with all of them.
+                if !self.problems.contains(&problem) {
+                    self.problems.push(problem);
+                }
+            }
+        }
+        Some(found)
     }
 
     /// Notes what is wrong with a parameter.
@@ -505,6 +629,43 @@ mod tests {
         assert_eq!(reader.text("title").as_deref(), Some("\u{fc} & ="));
         assert!(!params.has("avatar"));
         assert!(multipart_pairs(&headers, Bytes::from(form)).await.is_err(), "it has no end");
+    }
+
+    #[test]
+    fn objects_nest_as_forms_write_them() {
+        let expected = serde_json::json!([{"action": "create", "file_path": "a"}, {"action": "delete", "file_path": "b"}]);
+        for text in [
+            "actions[][action]=create&actions[][file_path]=a&actions[][action]=delete&actions[][file_path]=b",
+            "actions[0][action]=create&actions[0][file_path]=a&actions[1][action]=delete&actions[1][file_path]=b",
+            "actions%5B%5D%5Baction%5D=create&actions[][file_path]=a&actions[][action]=delete&actions[][file_path]=b",
+            "actions=x&actions[1][action]=create&actions[1][file_path]=a&actions[2][file_path]=b&actions[2][action]=delete",
+        ] {
+            assert_eq!(params(text).0["actions"], expected, "{text}");
+        }
+        let deep =
+            params("assets[links][][name]=a&assets[links][][url]=u&assets[links][][name]=b&assets[count]=2");
+        let links = serde_json::json!([{"name": "a", "url": "u"}, {"name": "b"}]);
+        assert_eq!(deep.0["assets"], serde_json::json!({"links": links, "count": "2"}));
+        assert_eq!(params("a[b][c][d][e][f]=1").0["a[b][c][d][e][f]"], "1");
+        assert_eq!(params("a[0][b]=1&a[1][c]=2").0["a"], serde_json::json!([{"b": "1"}, {"c": "2"}]));
+        assert_eq!(params("a[]=1&a[x]=2").0["a"], serde_json::json!({"x": "2"}));
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_list_of_objects_is_named_once() {
+        let params = params("actions[][action]=x&actions[][action]=y&other[]=1");
+        let mut reader = params.read();
+        let found = reader.objects("actions", |action| {
+            action.allowed("action", &["create"]);
+            action.required_text("file_path")
+        });
+        assert_eq!(found.map(|found| found.len()), Some(2));
+        assert_eq!(reader.objects("other", |_| ()), None);
+        let problems = reader.problems.join(", ");
+        assert_eq!(
+            problems,
+            "actions[action] does not have a valid value; allowed are create, actions[file_path] is missing, other is invalid"
+        );
     }
 
     #[test]
