@@ -38,6 +38,7 @@ pub(crate) mod ref_changes;
 pub mod registry;
 pub mod repositories;
 pub mod repository_branches;
+pub mod repository_changes;
 pub mod search;
 pub mod settings;
 pub mod tags;

@@ -476,6 +476,152 @@ fn a_push_whose_server_did_not_live_to_record_it_is_recorded_by_whoever_comes_ne
     assert_eq!(feed(), recorded);
 }
 
+/// Commits to a branch over the API, one commit after the other, until told to stop. A branch whose lock was left behind by
+/// a killed Git is given up for a new one.
+fn keep_committing(caller: &Caller, project: &Project, name: &str, stop: &AtomicBool) -> Vec<Branch> {
+    let named = |number: usize| Branch { name: format!("{name}-{number}"), ..Branch::default() };
+    let (mut branches, mut number) = (vec![named(0)], 0);
+    let (mut begun, mut stuck) = (false, 0);
+    while !stop.load(Ordering::Relaxed) {
+        number += 1;
+        let count = branches.len();
+        let branch = branches.last_mut().unwrap();
+        let file = format!("{}-{number}", branch.name);
+        let action = json!({ "action": "create", "file_path": format!("a/b/{file}"), "content": file });
+        let mut body = json!({ "branch": branch.name, "commit_message": "x", "actions": [action] });
+        if !begun {
+            body["start_branch"] = json!("main");
+        }
+        match caller.try_post(&project.path("/repository/commits"), &body) {
+            Ok(answer) if answer.status == 201 => {
+                branch.acknowledged.push(answer.json()["id"].as_str().unwrap().to_owned());
+                (begun, stuck) = (true, 0);
+            }
+            // The branch was made, and nobody heard of it.
+            Ok(answer) if answer.text.contains("already exists") => begun = true,
+            Ok(answer) if answer.text.contains("Could not update") => {
+                stuck += 1;
+                if stuck > 2 {
+                    branches.push(named(count));
+                    (begun, stuck) = (false, 0);
+                }
+            }
+            Ok(answer) => assert!(answer.status >= 500, "{answer:?}"),
+            Err(_) => {
+                branch.lost_answers += 1;
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+    branches
+}
+
+#[test]
+fn a_server_killed_at_any_moment_keeps_every_commit_over_the_api_that_it_acknowledged() {
+    let _turn = turn();
+    let mut program = program!();
+    let root = program.root();
+    let project = Project::create(&root, "acme");
+    let (_, bot) = project.token(&root, &["api"]);
+    let stop = AtomicBool::new(false);
+    let mut kills = 0;
+    let branches: Vec<Branch> = std::thread::scope(|scope| {
+        let writers = ["left", "right"].map(|name| {
+            let (bot, project, stop) = (&bot, &project, &stop);
+            scope.spawn(move || keep_committing(bot, project, name, stop))
+        });
+        let stopping = Stopping(&stop);
+        let begun = Instant::now();
+        while begun.elapsed() < SEASON {
+            sleep_up_to(500);
+            if kills % 2 == 0 {
+                program.kill_with_children();
+            } else {
+                program.kill();
+            }
+            kills += 1;
+            program.restart();
+        }
+        drop(stopping);
+        writers.into_iter().flat_map(|writer| writer.join().expect("a writer ends")).collect()
+    });
+
+    eventually("a Git process is left", 10, || program.children().is_empty());
+    expect_whole_repositories(&program.data());
+    let git = Git::default();
+    git.run(&["clone", "-q", "--bare", &project.git_url(&bot), "bare"]).works();
+    let tip_of = |branch: &Branch| {
+        let tip =
+            git.run_in("bare", &["rev-parse", "-q", "--verify", &format!("refs/heads/{}", branch.name)]);
+        tip.ok.then(|| tip.text.trim().to_owned())
+    };
+    let (mut acknowledged, mut lost, mut unanswered) = (0, 0, 0);
+    for branch in &branches {
+        unanswered += branch.lost_answers;
+        acknowledged += branch.acknowledged.len();
+        let history = git.run_in("bare", &["rev-list", &format!("refs/heads/{}", branch.name)]).text;
+        let history: Vec<_> = history.lines().collect();
+        lost += branch.acknowledged.iter().filter(|commit| !history.contains(&commit.as_str())).count();
+    }
+    eprintln!(
+        "commits: {kills} kills; {acknowledged} acknowledged on {} branches, {unanswered} without an answer, {lost} lost",
+        branches.len()
+    );
+    assert_eq!(lost, 0);
+    assert!(acknowledged > 0 && unanswered > 0, "the kills hit nothing");
+    for branch in &branches {
+        let tip = tip_of(branch);
+        let what = format!("a commit to {} that happened is not in the feed: {tip:?}", branch.name);
+        eventually(&what, 90, || story(&root, &project, &branch.name) == tip);
+    }
+}
+
+#[test]
+fn a_commit_over_the_api_whose_server_did_not_live_to_record_it_is_recorded_too() {
+    let forge = forge!();
+    let made = forge.project("private");
+    let project = Project { id: made.id, path: made.full_path.clone() };
+    let bot = made.token(&["api"], 40);
+    let commit = |file: &str| {
+        let action = json!({ "action": "create", "file_path": file, "content": "x" });
+        let body = json!({ "branch": "main", "commit_message": file, "actions": [action] });
+        bot.post(&project.path("/repository/commits"), body)
+    };
+    let tip = || {
+        let branch = bot.get(&project.path("/repository/branches/main")).expect(200).json();
+        branch["commit"]["id"].as_str().unwrap().to_owned()
+    };
+    let moves = || {
+        forge.run_jobs();
+        let pushes = all(forge.root(), &project.path("/events"));
+        let pushes = pushes.iter().rev().filter(|event| !event["push_data"].is_null());
+        pushes.map(|event| event["push_data"]["commit_to"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let hook = forge.folder().join("data/repositories/@server/hooks/reference-transaction");
+    let unrecorded = |file: &str| {
+        let script = "#!/bin/sh\ncat >/dev/null\n[ \"$1\" != committed ] || kill -9 $PPID\n";
+        std::fs::write(&hook, script).unwrap();
+        std::fs::set_permissions(&hook, Permissions::from_mode(0o700)).unwrap();
+        commit(file).expect(500);
+        std::fs::remove_file(&hook).unwrap();
+        tip()
+    };
+    let first = unrecorded("first");
+    assert!(moves().is_empty());
+    // The next change records it before it moves the same branch.
+    commit("second").expect(201);
+    let second = tip();
+    assert_eq!(moves(), [first.clone(), second.clone()]);
+    // With none after it, the job does.
+    let third = unrecorded("third");
+    forge.run_recurring_jobs();
+    assert_eq!(moves(), [first, second, third]);
+    let audit = all(forge.root(), &project.path("/audit_events"));
+    let pushed = audit.iter().filter(|entry| entry["event_name"] == "repository_pushed");
+    assert!(pushed.clone().all(|entry| entry["author_id"] == json!(bot.user_id)));
+    assert_eq!(pushed.count(), 3);
+}
+
 #[test]
 fn a_ghost_job_that_is_cut_off_is_finished_after_the_next_start() {
     const ROUNDS: usize = 6;

@@ -98,7 +98,13 @@ impl ApiError {
         ApiError { internal: Some(problem), ..ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, body) }
     }
 
-    fn overloaded(seconds: u64) -> ApiError {
+    /// Returns the answer to picking a commit that a branch cannot take; `code` says why for programs.
+    pub fn cannot_pick(text: &str, code: &str) -> ApiError {
+        ApiError::new(StatusCode::BAD_REQUEST, json!({ "message": text, "error_code": code }))
+    }
+
+    /// Returns the answer when too much is going on; the same may succeed after some seconds.
+    pub fn overloaded(seconds: u64) -> ApiError {
         let body = json!({ "message": "503 Service Unavailable" });
         ApiError { retry_after: Some(seconds), ..ApiError::new(StatusCode::SERVICE_UNAVAILABLE, body) }
     }
@@ -198,6 +204,9 @@ impl From<Error> for ApiError {
             Error::Conflict(reason) => ApiError::new(StatusCode::CONFLICT, json!({ "message": reason })),
             Error::Unprocessable(reason) => {
                 ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, json!({ "message": reason }))
+            }
+            Error::Inapplicable(reason) => {
+                ApiError::new(StatusCode::BAD_REQUEST, json!({ "message": reason }))
             }
             Error::TooSoon(reason) => ApiError::new(StatusCode::BAD_REQUEST, json!({ "message": reason })),
             Error::Forbidden(reason) => {

@@ -185,6 +185,18 @@ pub fn table() -> Vec<Route> {
             GET "/api/v4/projects/{id}/repository/archive.tgz" "an archive" => api::archives::download;
             GET "/api/v4/projects/{id}/repository/archive.zip" "an archive" => api::archives::download;
 
+            POST "/api/v4/projects/{id}/repository/branches" "make a branch" => api::repository_changes::create_branch;
+            DELETE "/api/v4/projects/{id}/repository/branches/{branch}" "delete a branch" => api::repository_changes::delete_branch;
+            DELETE "/api/v4/projects/{id}/repository/merged_branches" "delete the branches that were merged" => api::repository_changes::delete_merged_branches;
+            POST "/api/v4/projects/{id}/repository/tags" "make a tag" => api::repository_changes::create_tag;
+            DELETE "/api/v4/projects/{id}/repository/tags/{tag}" "delete a tag" => api::repository_changes::delete_tag;
+            POST "/api/v4/projects/{id}/repository/commits" "commit" => api::repository_changes::commit;
+            POST "/api/v4/projects/{id}/repository/commits/{sha}/cherry_pick" "do once more what a commit changed" => api::repository_changes::cherry_pick;
+            POST "/api/v4/projects/{id}/repository/commits/{sha}/revert" "take back what a commit changed" => api::repository_changes::revert;
+            POST "/api/v4/projects/{id}/repository/files/{file_path}" "commit a new file" => api::repository_changes::create_file;
+            PUT "/api/v4/projects/{id}/repository/files/{file_path}" "commit another content of a file" => api::repository_changes::update_file;
+            DELETE "/api/v4/projects/{id}/repository/files/{file_path}" "commit that a file goes" => api::repository_changes::delete_file;
+
             GET "/api/v4/projects/{id}/registry/repositories" "image repositories" => api::container_repositories::list;
             DELETE "/api/v4/projects/{id}/registry/repositories/{repository_id}" "delete an image repository" => api::container_repositories::delete;
             GET "/api/v4/projects/{id}/registry/repositories/{repository_id}/tags" "tags of an image repository" => api::container_tags::list;

@@ -177,6 +177,9 @@ actions! {
     ReadFiles on Project;
     /// Push; what may be pushed to a protected branch is decided for each ref.
     PushCode on Project;
+    /// Commit, and make and delete branches and tags, through the API; what may be done to a protected branch is decided
+    /// for each ref.
+    WriteRepository on Project;
     /// Read branch protections.
     ReadProtectedBranches on Project;
     /// Create, change and remove branch protections.

@@ -197,6 +197,7 @@ pub static RULES: &[Rule] = &[
     row(A::ReadCode, READ, REPORTER).open_to(Anyone).of(Repository),
     row(A::ReadFiles, READ_FILES, REPORTER).open_to(Anyone).of(Repository),
     row(A::PushCode, PUSH, DEVELOPER).not_when_archived().of(Repository),
+    row(A::WriteRepository, WRITE, DEVELOPER).not_when_archived().of(Repository),
     row(A::ReadProtectedBranches, READ, DEVELOPER),
     row(A::AdministerProtectedBranches, WRITE, MAINTAINER).not_when_archived(),
     // Images. Pushing is not pulling: each has a scope of its own. Deleting through the registry needs `api`.

@@ -19,6 +19,7 @@ pub mod packages;
 pub mod personal_tokens;
 pub mod projects;
 pub mod protected_branches;
+pub mod repository_changes;
 pub mod statistics;
 pub mod tags;
 pub mod tokens;
