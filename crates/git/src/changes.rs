@@ -234,6 +234,9 @@ impl Engine {
 
     /// Applies what lies between the trees `base` and `theirs` to the tree `ours`, and returns the tree that results;
     /// nothing when the two cannot be brought together. An absent tree is an empty one.
+    ///
+    /// # Errors
+    /// [`Error::Inapplicable`] when the result is not one that a push could bring.
     pub async fn merge_trees(
         &self,
         id: i64,
@@ -245,6 +248,7 @@ impl Engine {
         let place = self.place(id).await?;
         // Git before 2.40 cannot be told a base. It finds the one that it is to use as the only parent of both sides.
         let (base, ours, theirs) = (base.cloned(), ours.clone(), theirs.cloned());
+        let sides = [base.clone(), Some(ours.clone()), theirs.clone()];
         let written_to = repository.clone();
         let (ours, theirs) = blocking(move || {
             let format = ours.format();
@@ -272,7 +276,10 @@ impl Engine {
             Some(0) => {
                 let said = finished.output.split(|byte| *byte == 0).next().unwrap_or_default();
                 let tree = str::from_utf8(said).ok().and_then(|said| ObjectId::parse(said.trim_end()));
-                tree.map(Some).ok_or_else(|| Error::internal("git merged and named no tree"))
+                let tree = tree.ok_or_else(|| Error::internal("git merged and named no tree"))?;
+                let (merged, sides) = (tree.clone(), sides.into_iter().flatten().collect::<Vec<_>>());
+                self.read(id, move |objects| special_files::check_merged(objects, &merged, &sides)).await?;
+                Ok(Some(tree))
             }
             Some(1) => Ok(None),
             _ => Err(Error::internal(format!("merging two trees: {}", finished.errors.trim()))),

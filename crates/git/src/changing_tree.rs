@@ -103,6 +103,14 @@ impl<'a> ChangingTree<'a> {
         Ok(ChangingTree { source, root })
     }
 
+    /// Returns the entries of the root as they were read: their names, modes and ids.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&[u8], u16, Id)> {
+        self.root.0.iter().filter_map(|(name, node)| match node {
+            Node::Kept { mode, id } => Some((name.as_slice(), *mode, *id)),
+            Node::Open(_) => None,
+        })
+    }
+
     /// Returns what the tree has under a path now.
     pub(crate) fn find(&mut self, path: &FilePath) -> Result<Found, Error> {
         let Some(folder) = self.above(path)? else { return Ok(Found::Nothing) };

@@ -53,6 +53,18 @@ pub(crate) enum SpecialFile {
     Other,
 }
 
+impl SpecialFile {
+    /// Returns what Git reads from a file with this name, if it does.
+    pub(crate) fn named(name: &str) -> Option<SpecialFile> {
+        spellings(name).find_map(|name| match name.as_str() {
+            ".gitmodules" => Some(SpecialFile::Modules),
+            ".gitattributes" => Some(SpecialFile::Attributes),
+            ".gitignore" | ".mailmap" => Some(SpecialFile::Other),
+            _ => None,
+        })
+    }
+}
+
 impl FilePath {
     /// Parses a path. Slashes before it do not count.
     pub fn parse(text: &str) -> Result<FilePath, FilePathError> {
@@ -85,12 +97,7 @@ impl FilePath {
 
     /// Says whether Git itself reads the file.
     pub(crate) fn special(&self) -> Option<SpecialFile> {
-        spellings(self.name()).find_map(|name| match name.as_str() {
-            ".gitmodules" => Some(SpecialFile::Modules),
-            ".gitattributes" => Some(SpecialFile::Attributes),
-            ".gitignore" | ".mailmap" => Some(SpecialFile::Other),
-            _ => None,
-        })
+        SpecialFile::named(self.name())
     }
 }
 

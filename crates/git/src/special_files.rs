@@ -4,8 +4,12 @@
 //! them. What is written over the API passes no such check, so it is held to less than Git allows: whatever is not plain
 //! has to be pushed.
 
-use crate::Error;
+use gix_object::Kind;
+
+use crate::changing_tree::{ChangingTree, mode};
 use crate::file_path::{FilePath, SpecialFile};
+use crate::objects::{Objects, name_of};
+use crate::{Error, ObjectId};
 
 /// The largest such file that is looked into, in bytes.
 pub(crate) const MAX_BYTES: u64 = 1024 * 1024;
@@ -27,6 +31,38 @@ pub(crate) fn check(path: &FilePath, content: &[u8]) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Inapplicable(format!("{path} holds something that has to be pushed with Git")))
+}
+
+/// Refuses a merged tree whose `.gitmodules` none of the `sides` has: two files that were checked when they were pushed can
+/// be merged into one that would not have passed. Only the one in the root counts for Git.
+pub(crate) fn check_merged(objects: &Objects, merged: &ObjectId, sides: &[ObjectId]) -> Result<(), Error> {
+    let modules = |tree: &ObjectId| -> Result<Vec<_>, Error> {
+        let tree = ChangingTree::begin(objects, Some(tree))?;
+        let named =
+            tree.entries().filter_map(|(name, mode, id)| Some((str::from_utf8(name).ok()?, mode, id)));
+        let modules = named.filter(|(name, ..)| SpecialFile::named(name) == Some(SpecialFile::Modules));
+        Ok(modules.map(|(name, mode, id)| (name.to_owned(), mode, id)).collect())
+    };
+    let found = modules(merged)?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let known = sides.iter().map(modules).collect::<Result<Vec<_>, _>>()?;
+    for entry in found {
+        if known.iter().flatten().any(|known| *known == entry) {
+            continue;
+        }
+        let (name, mode, id) = entry;
+        let content = match mode::is_file(mode) {
+            true => objects.content(&name_of(&id)?, Kind::Blob, MAX_BYTES)?,
+            false => None,
+        };
+        match (FilePath::parse(&name), content) {
+            (Ok(path), Some(content)) => check(&path, &content)?,
+            _ => return Err(Error::Inapplicable(format!("{name} has to be merged and pushed with Git"))),
+        }
+    }
+    Ok(())
 }
 
 /// Says whether a file of submodules is made of comments, sections `[submodule "name"]`, and keys with values that cannot

@@ -512,6 +512,8 @@ fn bad_input_is_named_and_changes_nothing() {
     assert_eq!(post(json!({})), "branch is missing, commit_message is missing, actions is missing");
     assert_eq!(post(commit("main", json!([]))), "actions is empty");
     assert_eq!(post(commit("main", json!("x"))), "actions is invalid");
+    let wordless = json!({ "branch": "main", "commit_message": " ", "actions": add("a") });
+    assert_eq!(post(wordless), "commit_message is empty");
     let action = |action: Value| post(commit("main", json!([action])));
     assert_eq!(action(json!({})), "actions[action] is missing, actions[file_path] is missing");
     let unknown = action(json!({ "action": "burn", "file_path": "a" }));

@@ -287,6 +287,38 @@ async fn trees_are_merged_on_a_base_that_is_given() {
     }
 }
 
+/// Eve may push. Git checks what she pushes for submodules that would run something on whoever clones them. So she brings
+/// the two halves of such a file in two branches, each of them harmless, and has the server put them together.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_push_could_bring_is_not_merged_either() {
+    let forge = Forge::new().await;
+    forge.work_tree().await;
+    let gap = "# nothing\n".repeat(10);
+    let push = async |branch: &str, text: String| {
+        forge.git("work", &["checkout", "-q", "-B", branch, "main"]).await;
+        std::fs::write(forge.path("work/.gitmodules"), text).unwrap();
+        forge.git("work", &["add", "-A"]).await;
+        forge.git("work", &["commit", "-q", "-m", branch]).await;
+        forge.git("work", &["push", "-q", "-f", "origin", branch]).await;
+        let tip = forge.engine.find_branch(1, branch).await.unwrap().unwrap().tip;
+        forge.engine.commits(1, vec![tip]).await.unwrap()[0].tree.clone()
+    };
+    let base = push("base", format!("[x \"a\"]\n{gap}update = none\n")).await;
+    let ours = push("ours", format!("[x \"a\"]\n{gap}update = !touch /tmp/eve\n")).await;
+    let theirs = push("theirs", format!("[submodule \"a\"]\n{gap}update = none\n")).await;
+    let whole = format!("[submodule \"a\"]\n{gap}update = !touch /tmp/eve\n");
+    std::fs::write(forge.path("work/.gitmodules"), whole).unwrap();
+    forge.git("work", &["commit", "-q", "-a", "-m", "whole"]).await;
+    let pushed = forge.try_git("work", &["push", "origin", "HEAD:whole"]).await;
+    assert!(text(&pushed).contains("gitmodulesUpdate"), "{}", text(&pushed));
+
+    let merged = forge.engine.merge_trees(1, Some(&base), &ours, Some(&theirs)).await;
+    assert!(matches!(merged, Err(Error::Inapplicable(_))), "{merged:?}");
+    // What one side has as it is was pushed, and may stay.
+    let taken = forge.engine.merge_trees(1, Some(&base), &base, Some(&ours)).await.unwrap();
+    assert_eq!(taken, Some(ours));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_made_is_cloned_and_pushed_onto() {
     let forge = Forge::new().await;

@@ -90,6 +90,9 @@ fn reads_action(read: &mut Reader<'_>) -> Option<ChangeRequest> {
 fn reads_commit(read: &mut Reader<'_>, access: &Access) -> CommitRequest {
     let branch = read.required_text("branch");
     let message = read.required_text("commit_message");
+    if message.trim().is_empty() && read.text("commit_message").is_some() {
+        read.problem("commit_message", "is empty");
+    }
     let (start_branch, start_sha) = (read.filled_text("start_branch"), read.filled_text("start_sha"));
     if start_branch.is_some() && start_sha.is_some() {
         read.problem("start_branch", "and start_sha are mutually exclusive");
