@@ -5,7 +5,7 @@
 
 use jiff::civil::Date;
 use portcullis_rules::access::{Act, Role, act, on};
-use portcullis_rules::id::{IssueId, UserId};
+use portcullis_rules::id::{IssueId, MilestoneId, UserId};
 use portcullis_rules::names::DisplayName;
 use portcullis_rules::token::midnight;
 use portcullis_store::db::Tx;
@@ -25,6 +25,8 @@ use crate::access::Authorized;
 use crate::audit::{self, Entry};
 use crate::error::FieldErrors;
 use crate::forge::Forge;
+use crate::labels;
+use crate::milestones;
 
 /// The longest description, in characters.
 const MAX_DESCRIPTION_CHARACTERS: usize = 1_048_576;
@@ -68,6 +70,8 @@ pub struct NewIssueRequest {
     pub assignees: Vec<UserId>,
     /// When it is due; kept like the labels.
     pub due_date: Option<Date>,
+    /// What it is planned for; kept like the labels.
+    pub milestone: Option<MilestoneId>,
     /// Whether it is confidential.
     pub confidential: bool,
     /// When it is said to have been made, in Unix microseconds; kept only from an Owner, and never in the future.
@@ -93,6 +97,8 @@ pub struct IssueChanges {
     pub assignees: Option<Vec<UserId>>,
     /// When it is due; `Some(None)` means never.
     pub due_date: Option<Option<Date>>,
+    /// What it is planned for; `Some(None)` means nothing.
+    pub milestone: Option<Option<MilestoneId>>,
     /// Whether it is confidential.
     pub confidential: Option<bool>,
     /// Whether only members may comment.
@@ -300,8 +306,13 @@ pub async fn create(
     let id = issues::insert(&mut tx, &new, now).await?;
     if may_plan {
         let assignees = assignable(&mut tx, &access, &request.assignees, now).await?;
+        labels::ensure(&mut tx, &access, &labels, now).await?;
         issues::set_labels(&mut tx, id, &labels).await?;
         issues::set_assignees(&mut tx, id, &assignees).await?;
+        if let Some(milestone) = request.milestone {
+            let milestone = milestones::get_for_issue(&mut tx, &access, milestone).await?;
+            issues::set_milestone(&mut tx, access.project(), id, Some(milestone.id)).await?;
+        }
     }
     record_event(&mut tx, &access, "opened", (id, iid, title.as_str()), now).await?;
     if identity.bot {
@@ -401,7 +412,7 @@ fn labels_after(
     labels
 }
 
-/// Changes labels and assignees. Should a field be wrong, the caller's transaction does not commit.
+/// Changes labels, milestone and assignees. Should a field be wrong, the caller's transaction does not commit.
 async fn change_plan(
     tx: &mut Tx,
     access: &Authorized<act::UpdateOwnIssue>,
@@ -420,7 +431,15 @@ async fn change_plan(
         if labels.len() > MAX_LABELS {
             fields.add("labels", format!("are too many (maximum is {MAX_LABELS})"));
         }
+        labels::ensure(tx, access, &labels, now).await?;
         issues::set_labels(tx, issue.id, &labels).await?;
+    }
+    if let Some(wanted) = changes.milestone {
+        let milestone = match wanted {
+            Some(id) => Some(milestones::get_for_issue(tx, access, id).await?.id),
+            None => None,
+        };
+        issues::set_milestone(tx, access.project(), issue.id, milestone).await?;
     }
     if let Some(assignees) = &changes.assignees {
         check_assignees(fields, assignees);

@@ -277,6 +277,7 @@ mod tests {
             created_at: 0,
             updated_at: 0,
             notes: 0,
+            milestone: None,
         }
     }
 

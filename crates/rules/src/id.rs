@@ -28,6 +28,16 @@ ids! {
     IssueId;
     /// A comment.
     NoteId;
+    /// A label.
+    LabelId;
+    /// A milestone, unique in the instance.
+    MilestoneId;
+    /// A status of a commit.
+    CommitStatusId;
+    /// A release.
+    ReleaseId;
+    /// A link to what a release brings.
+    ReleaseLinkId;
     /// An entry of a project's activity feed.
     EventId;
     /// An entry of the audit log.

@@ -9,8 +9,10 @@
 pub mod access;
 pub mod bot;
 pub mod files;
+pub mod color;
 pub mod id;
 pub mod names;
 pub mod packages;
 pub mod secret;
 pub mod token;
+pub mod web_address;

@@ -2,9 +2,10 @@
 //!
 //! What is confidential is left out by every reading statement itself, as far as the [`Sight`] it is told demands.
 
-use portcullis_rules::id::{IssueId, ProjectId, UserId};
+use portcullis_rules::id::{IssueId, MilestoneId, ProjectId, UserId};
 
 use crate::db::{Error, Row, Tx, V, statements};
+use crate::milestones::{self, Milestone};
 use crate::select::{Conditions, Listing, Value, Window};
 use crate::users::{self, User};
 
@@ -25,7 +26,7 @@ impl Sight {
         i64::from(self == Sight::Everything)
     }
 
-    fn user(self) -> Option<i64> {
+    pub(crate) fn user(self) -> Option<i64> {
         match self {
             Sight::Own(user) => Some(user.0),
             Sight::Everything | Sight::Open => None,
@@ -64,6 +65,8 @@ pub struct Issue {
     pub updated_at: i64,
     /// How many comments people wrote on it, of those that the reader is shown.
     pub notes: i64,
+    /// What it is planned for.
+    pub milestone: Option<Milestone>,
 }
 
 /// The columns of [`Issue`], in the order [`read`] expects; the argument is the condition under which internal comments
@@ -80,12 +83,14 @@ macro_rules! columns {
              (SELECT COUNT(*) FROM notes n WHERE n.issue_id = i.id AND n.system_at IS NULL \
              AND (n.internal_at IS NULL OR ",
             $internal_shown,
-            "))"
+            ")), ",
+            milestones::columns!()
         )
     };
 }
 
-const FROM: &str = "issues i JOIN users u ON u.id = i.author_id LEFT JOIN users c ON c.id = i.closed_by";
+const FROM: &str = "issues i JOIN users u ON u.id = i.author_id LEFT JOIN users c ON c.id = i.closed_by \
+    LEFT JOIN milestones m ON m.id = i.milestone_id";
 
 fn read(row: &Row<'_>) -> Result<Issue, Error> {
     let closer = users::COLUMN_COUNT;
@@ -108,6 +113,10 @@ fn read(row: &Row<'_>) -> Result<Issue, Error> {
         created_at: row.get(at + 9)?,
         updated_at: row.get(at + 10)?,
         notes: row.get(at + 11)?,
+        milestone: match row.get::<Option<i64>>(at + 12)? {
+            Some(_) => Some(milestones::read_at(row, at + 12)?),
+            None => None,
+        },
     })
 }
 
@@ -116,7 +125,8 @@ statements! {
         updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id";
     FIND = concat!(
         "SELECT ", columns!("$3 = 1"), " FROM issues i JOIN users u ON u.id = i.author_id \
-        LEFT JOIN users c ON c.id = i.closed_by WHERE i.project_id = $1 AND i.iid = $2 \
+        LEFT JOIN users c ON c.id = i.closed_by LEFT JOIN milestones m ON m.id = i.milestone_id \
+        WHERE i.project_id = $1 AND i.iid = $2 \
         AND ($3 = 1 OR i.confidential_at IS NULL OR i.author_id = $4 \
         OR (SELECT COUNT(*) FROM issue_assignees a WHERE a.issue_id = i.id AND a.user_id = $4) > 0)"
     );
@@ -127,7 +137,9 @@ statements! {
     SET_CLOSED = "UPDATE issues SET closed_by = $3, closed_at = $4 WHERE project_id = $1 AND id = $2";
     TOUCH = "UPDATE issues SET updated_at = $3 WHERE project_id = $1 AND id = $2";
     DELETE_LABELS = "DELETE FROM issue_labels WHERE issue_id = $1";
-    INSERT_LABEL = "INSERT INTO issue_labels (issue_id, label) VALUES ($1, $2)";
+    INSERT_LABEL = "INSERT INTO issue_labels (issue_id, label_id) SELECT i.id, b.id FROM issues i \
+        JOIN labels b ON b.project_id = i.project_id WHERE i.id = $1 AND b.title = $2";
+    SET_MILESTONE = "UPDATE issues SET milestone_id = $3 WHERE project_id = $1 AND id = $2";
     DELETE_ASSIGNEES = "DELETE FROM issue_assignees WHERE issue_id = $1";
     INSERT_ASSIGNEE = "INSERT INTO issue_assignees (issue_id, user_id) VALUES ($1, $2)";
     RETITLE_EVENTS = "UPDATE events SET target_title = $3 WHERE project_id = $1 AND ((target_type = 'Issue' \
@@ -252,7 +264,23 @@ pub async fn touch(tx: &mut Tx, project: ProjectId, id: IssueId, now: i64) -> Re
     Ok(())
 }
 
-/// Replaces an issue's labels, which must differ from one another.
+/// Records what an issue is planned for, or that it is for nothing. The milestone must be one of the project.
+///
+/// # Errors
+/// The database's.
+pub async fn set_milestone(
+    tx: &mut Tx,
+    project: ProjectId,
+    id: IssueId,
+    milestone: Option<MilestoneId>,
+) -> Result<(), Error> {
+    let params = [V::from(project.0), V::from(id.0), V::from(milestone.map(|milestone| milestone.0))];
+    tx.run(&SET_MILESTONE, &params).await?;
+    Ok(())
+}
+
+/// Replaces an issue's labels, which must differ from one another. Titles that its project has no label of are passed
+/// over.
 ///
 /// # Errors
 /// The database's.
@@ -318,8 +346,8 @@ pub async fn labels_of(tx: &mut Tx, issues: &[i64]) -> Result<Vec<(i64, String)>
     conditions.and_in("l.issue_id", issues);
     let window = Window { limit: MAX_LABELS_OF_PAGE, offset: 0 };
     let map = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
-    let order = "l.issue_id, l.label";
-    Ok(conditions.list(tx, "l.issue_id, l.label", "issue_labels l", order, window, map).await?.items)
+    let from = "issue_labels l JOIN labels b ON b.id = l.label_id";
+    Ok(conditions.list(tx, "l.issue_id, b.title", from, "l.issue_id, b.title", window, map).await?.items)
 }
 
 /// Returns the assignees of several issues, in one question: pairs of an issue's id and a user, by user id.
@@ -376,6 +404,19 @@ pub enum LabelFilter {
     All(Vec<String>),
 }
 
+/// Which milestone a list is narrowed to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MilestoneWanted {
+    /// None at all.
+    Without,
+    /// Whichever.
+    Any,
+    /// The one with this title.
+    Title(String),
+    /// This one.
+    Id(MilestoneId),
+}
+
 /// What a list of issues is ordered by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IssueOrder {
@@ -405,6 +446,8 @@ pub struct IssueFilter {
     pub search_description_only: bool,
     /// Only with these labels.
     pub labels: Option<LabelFilter>,
+    /// Only with this milestone.
+    pub milestone: Option<MilestoneWanted>,
     /// Only these numbers.
     pub iids: Option<Vec<i64>>,
     /// Only by this user.
@@ -462,11 +505,19 @@ impl IssueFilter {
             Some(LabelFilter::All(labels)) => {
                 for label in labels {
                     conditions.and(
-                        "(SELECT COUNT(*) FROM issue_labels l WHERE l.issue_id = i.id AND l.label = ?) > 0",
+                        "(SELECT COUNT(*) FROM issue_labels l JOIN labels b ON b.id = l.label_id \
+                         WHERE l.issue_id = i.id AND b.title = ?) > 0",
                         [label.as_str().into()],
                     );
                 }
             }
+            None => {}
+        }
+        match &self.milestone {
+            Some(MilestoneWanted::Without) => conditions.and("i.milestone_id IS NULL", []),
+            Some(MilestoneWanted::Any) => conditions.and("i.milestone_id IS NOT NULL", []),
+            Some(MilestoneWanted::Title(title)) => conditions.and("m.title = ?", [title.as_str().into()]),
+            Some(MilestoneWanted::Id(id)) => conditions.and("i.milestone_id = ?", [id.0.into()]),
             None => {}
         }
         if let Some(iids) = &self.iids {

@@ -10,6 +10,7 @@ pub mod access_tokens;
 pub mod audience;
 pub mod audit_events;
 pub mod blobs;
+pub mod commit_statuses;
 pub mod container_cleanup_policies;
 pub mod container_manifests;
 pub mod container_repositories;
@@ -20,14 +21,18 @@ pub mod db;
 pub mod events;
 pub mod issues;
 pub mod jobs;
+pub mod labels;
 pub mod members;
 pub mod migrate;
+pub mod milestones;
 pub mod namespaces;
 pub mod notes;
 pub mod packages;
 pub mod projects;
 pub mod protected_branches;
 pub mod pushes;
+pub mod release_links;
+pub mod releases;
 pub mod select;
 pub mod uploads;
 pub mod user_references;
@@ -39,6 +44,7 @@ pub fn statements() -> impl Iterator<Item = &'static db::Statement> {
         access_tokens::STATEMENTS,
         audit_events::STATEMENTS,
         blobs::STATEMENTS,
+        commit_statuses::STATEMENTS,
         container_cleanup_policies::STATEMENTS,
         container_manifests::STATEMENTS,
         container_repositories::STATEMENTS,
@@ -48,7 +54,9 @@ pub fn statements() -> impl Iterator<Item = &'static db::Statement> {
         events::STATEMENTS,
         issues::STATEMENTS,
         jobs::STATEMENTS,
+        labels::STATEMENTS,
         members::STATEMENTS,
+        milestones::STATEMENTS,
         namespaces::STATEMENTS,
         notes::STATEMENTS,
         packages::STATEMENTS,
@@ -56,6 +64,8 @@ pub fn statements() -> impl Iterator<Item = &'static db::Statement> {
         protected_branches::STATEMENTS,
         pushes::STATEMENTS,
         uploads::STATEMENTS,
+        release_links::STATEMENTS,
+        releases::STATEMENTS,
         user_references::STATEMENTS,
         users::STATEMENTS,
     ]

@@ -29,6 +29,9 @@ pub const MIGRATIONS: &[Migration] = &[
         version: 4,
         name: "uploads_and_packages",
         sql: include_str!("../migrations/0004_uploads_and_packages.sql"),
+        version: 3,
+        name: "planning_and_releases",
+        sql: include_str!("../migrations/0003_planning_and_releases.sql"),
     },
 ];
 

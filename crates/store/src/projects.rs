@@ -161,6 +161,8 @@ statements! {
     LOCK = "UPDATE projects SET updated_at = updated_at WHERE id = $1 AND deletion_requested_at IS NULL";
     NEXT_ISSUE = "UPDATE projects SET last_issue_iid = last_issue_iid + 1, last_activity_at = $2 WHERE id = $1 \
         AND deletion_requested_at IS NULL RETURNING last_issue_iid";
+    NEXT_MILESTONE = "UPDATE projects SET last_milestone_iid = last_milestone_iid + 1, last_activity_at = $2 \
+        WHERE id = $1 AND deletion_requested_at IS NULL RETURNING last_milestone_iid";
     REQUEST_DELETION = "UPDATE projects SET deletion_requested_at = $2, \
         full_path = full_path || '/-deleted-' || CAST(id AS TEXT) WHERE id = $1 AND deletion_requested_at IS NULL";
     DELETE = "DELETE FROM projects WHERE id = $1 AND deletion_requested_at IS NOT NULL";
@@ -388,6 +390,14 @@ pub async fn lock(tx: &mut Tx, id: ProjectId) -> Result<bool, Error> {
 /// The database's.
 pub async fn next_issue_iid(tx: &mut Tx, id: ProjectId, now: i64) -> Result<Option<i64>, Error> {
     tx.one(&NEXT_ISSUE, &[V::from(id.0), V::from(now)], |row| row.get(0)).await
+}
+
+/// Takes the next milestone number of a project.
+///
+/// # Errors
+/// The database's.
+pub async fn next_milestone_iid(tx: &mut Tx, id: ProjectId, now: i64) -> Result<Option<i64>, Error> {
+    tx.one(&NEXT_MILESTONE, &[V::from(id.0), V::from(now)], |row| row.get(0)).await
 }
 
 /// Hides a project and frees its path, before the job that deletes it. Returns whether it was there.

@@ -15,6 +15,7 @@ pub const MOVED_TO_GHOST: &[(&str, &str)] = &[
     ("access_tokens", "created_by"),
     ("access_tokens", "user_id"),
     ("audit_events", "author_id"),
+    ("commit_statuses", "author_id"),
     ("container_manifests", "author_id"),
     ("container_tags", "author_id"),
     ("events", "author_id"),
@@ -28,6 +29,7 @@ pub const MOVED_TO_GHOST: &[(&str, &str)] = &[
     ("packages", "creator_id"),
     ("projects", "creator_id"),
     ("pushes", "user_id"),
+    ("releases", "author_id"),
     ("uploads", "author_id"),
     ("users", "created_by"),
 ];

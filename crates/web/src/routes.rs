@@ -197,6 +197,9 @@ pub fn table() -> Vec<Route> {
             PUT "/api/v4/projects/{id}/repository/files/{file_path}" "commit another content of a file" => api::repository_changes::update_file;
             DELETE "/api/v4/projects/{id}/repository/files/{file_path}" "commit that a file goes" => api::repository_changes::delete_file;
 
+            GET "/api/v4/projects/{id}/repository/commits/{sha}/statuses" "the statuses of a commit" => api::commit_statuses::list;
+            POST "/api/v4/projects/{id}/statuses/{sha}" "report the status of a commit" => api::commit_statuses::create;
+
             GET "/api/v4/projects/{id}/registry/repositories" "image repositories" => api::container_repositories::list;
             DELETE "/api/v4/projects/{id}/registry/repositories/{repository_id}" "delete an image repository" => api::container_repositories::delete;
             GET "/api/v4/projects/{id}/registry/repositories/{repository_id}/tags" "tags of an image repository" => api::container_tags::list;
@@ -235,6 +238,21 @@ pub fn table() -> Vec<Route> {
             GET "/api/v4/projects/{id}/issues/{iid}/notes/{note_id}" "a comment" => api::notes::get;
             PUT "/api/v4/projects/{id}/issues/{iid}/notes/{note_id}" "change a comment" => api::notes::update;
             DELETE "/api/v4/projects/{id}/issues/{iid}/notes/{note_id}" "delete a comment" => api::notes::delete;
+
+            GET "/api/v4/projects/{id}/labels" "labels" => api::labels::list;
+            POST "/api/v4/projects/{id}/labels" "make a label" => api::labels::create;
+            PUT "/api/v4/projects/{id}/labels" "change a label that the body names" => api::labels::update_named;
+            DELETE "/api/v4/projects/{id}/labels" "delete a label that the body names" => api::labels::delete_named;
+            GET "/api/v4/projects/{id}/labels/{label}" "a label" => api::labels::get;
+            PUT "/api/v4/projects/{id}/labels/{label}" "change a label" => api::labels::update;
+            DELETE "/api/v4/projects/{id}/labels/{label}" "delete a label" => api::labels::delete;
+
+            GET "/api/v4/projects/{id}/milestones" "milestones" => api::milestones::list;
+            POST "/api/v4/projects/{id}/milestones" "make a milestone" => api::milestones::create;
+            GET "/api/v4/projects/{id}/milestones/{milestone_id}" "a milestone" => api::milestones::get;
+            PUT "/api/v4/projects/{id}/milestones/{milestone_id}" "change a milestone" => api::milestones::update;
+            DELETE "/api/v4/projects/{id}/milestones/{milestone_id}" "delete a milestone" => api::milestones::delete;
+            GET "/api/v4/projects/{id}/milestones/{milestone_id}/issues" "issues that are planned for a milestone" => api::milestones::issues_of;
 
             GET "/api/v4/projects/{id}/events" "the activity feed" => api::events::list;
             GET "/api/v4/projects/{id}/audit_events" "the audit log" => api::audit_events::list;

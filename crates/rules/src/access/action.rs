@@ -180,6 +180,14 @@ actions! {
     /// Commit, and make and delete branches and tags, through the API; what may be done to a protected branch is decided
     /// for each ref.
     WriteRepository on Project;
+    /// Read what others found out about commits.
+    ReadCommitStatuses on Project;
+    /// Say what was found out about a commit.
+    SetCommitStatus on Project;
+    /// Read releases, with the addresses of what they bring.
+    ReadReleases on Project;
+    /// Make, change and delete releases and their links.
+    AdministerReleases on Project;
     /// Read branch protections.
     ReadProtectedBranches on Project;
     /// Create, change and remove branch protections.
@@ -226,6 +234,14 @@ actions! {
     UpdateIssue on Project;
     /// Delete an issue.
     DeleteIssue on Project;
+    /// Read labels.
+    ReadLabels on Project;
+    /// Make, change and delete labels.
+    AdministerLabels on Project;
+    /// Read milestones.
+    ReadMilestones on Project;
+    /// Make, change, close and delete milestones.
+    AdministerMilestones on Project;
     /// Comment on an issue.
     CreateNote on Project;
     /// Change or delete a comment that the caller wrote.

@@ -198,6 +198,10 @@ pub static RULES: &[Rule] = &[
     row(A::ReadFiles, READ_FILES, REPORTER).open_to(Anyone).of(Repository),
     row(A::PushCode, PUSH, DEVELOPER).not_when_archived().of(Repository),
     row(A::WriteRepository, WRITE, DEVELOPER).not_when_archived().of(Repository),
+    row(A::ReadCommitStatuses, READ, REPORTER).open_to(Anyone).of(Repository),
+    row(A::SetCommitStatus, WRITE, DEVELOPER).not_when_archived().of(Repository),
+    row(A::ReadReleases, READ, GUEST).open_to(Anyone).of(Repository),
+    row(A::AdministerReleases, WRITE, DEVELOPER).not_when_archived().of(Repository),
     row(A::ReadProtectedBranches, READ, DEVELOPER),
     row(A::AdministerProtectedBranches, WRITE, MAINTAINER).not_when_archived(),
     // Images. Pushing is not pulling: each has a scope of its own. Deleting through the registry needs `api`.
@@ -225,6 +229,11 @@ pub static RULES: &[Rule] = &[
     row(A::UpdateOwnIssue, WRITE, GUEST).open_to(SignedIn).not_when_archived().of(Issues),
     row(A::UpdateIssue, WRITE, REPORTER).not_when_archived().of(Issues),
     row(A::DeleteIssue, WRITE, OWNER).not_when_archived().of(Issues),
+    // Labels and milestones are there without an issue tracker too.
+    row(A::ReadLabels, READ, GUEST).open_to(Anyone),
+    row(A::AdministerLabels, WRITE, REPORTER).not_when_archived(),
+    row(A::ReadMilestones, READ, GUEST).open_to(Anyone),
+    row(A::AdministerMilestones, WRITE, REPORTER).not_when_archived(),
     row(A::CreateNote, WRITE, GUEST).open_to(SignedIn).not_when_archived().of(Issues),
     row(A::UpdateOwnNote, WRITE, GUEST).open_to(SignedIn).not_when_archived().of(Issues),
     row(A::AdministerNotes, WRITE, MAINTAINER).not_when_archived().of(Issues),

@@ -5,6 +5,7 @@ use portcullis_rules::id::{IssueId, NamespaceId, ProjectId, UserId};
 use portcullis_store::audience::Audience;
 use portcullis_store::db::Tx;
 use portcullis_store::issues::{self, NewIssue};
+use portcullis_store::labels;
 use portcullis_store::members::{self, Place as MemberOf};
 use portcullis_store::migrate;
 use portcullis_store::namespaces::{self, NewNamespace};
@@ -205,6 +206,9 @@ impl World {
             };
             let id = issues::insert(tx, &new, created_at).await.unwrap();
             let labels: Vec<_> = labels.iter().map(|label| (*label).to_owned()).collect();
+            for label in &labels {
+                labels::ensure(tx, self.open, label, "#6699cc", NOW).await.unwrap();
+            }
             issues::set_labels(tx, id, &labels).await.unwrap();
             issues::set_assignees(tx, id, assignees).await.unwrap();
             ids.push(id);

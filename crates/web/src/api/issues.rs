@@ -4,12 +4,13 @@ use axum::extract::State;
 use portcullis_app::access::Authorized;
 use portcullis_app::issues::{self, IssueChanges, IssueDetails, NewIssueRequest, Scope};
 use portcullis_app::records::issues::{
-    AssigneeFilter, IssueFilter, IssueOrder, IssueState, LabelFilter, MAX_LABELS,
+    AssigneeFilter, IssueFilter, IssueOrder, IssueState, LabelFilter, MAX_LABELS, MilestoneWanted,
 };
 use portcullis_rules::access::act;
-use portcullis_rules::id::UserId;
+use portcullis_rules::id::{MilestoneId, UserId};
 use serde_json::{Value, json};
 
+use super::milestones;
 use super::users::UserView;
 use super::{ApiResult, PathParts, Surroundings, created, date, no_content, ok, path_number, time};
 use crate::AppState;
@@ -24,7 +25,7 @@ const MAX_SEARCH_CHARACTERS: usize = 1000;
 const MAX_IIDS: usize = 1000;
 
 /// The parameters of a change, as the answer to a request without any names them.
-const CHANGEABLE: [&str; 12] = [
+const CHANGEABLE: [&str; 13] = [
     "title",
     "description",
     "state_event",
@@ -34,6 +35,7 @@ const CHANGEABLE: [&str; 12] = [
     "assignee_id",
     "assignee_ids",
     "due_date",
+    "milestone_id",
     "confidential",
     "discussion_locked",
     "issue_type",
@@ -87,8 +89,9 @@ fn task(line: &str) -> Option<bool> {
     rest.starts_with(char::is_whitespace).then_some(completed)
 }
 
-/// Returns an issue in GitLab's shape. What this forge does not have is present with the value that says so.
-fn view(details: &IssueDetails, project_path: &str, base: &BaseUrl) -> Value {
+/// Returns an issue in GitLab's shape. What this forge does not have is present with the value that says so. `now` is in
+/// Unix microseconds.
+pub(super) fn view(details: &IssueDetails, project_path: &str, base: &BaseUrl, now: i64) -> Value {
     let IssueDetails { issue, labels, assignees } = details;
     let user = |user| UserView::of(user, base);
     let (project, iid) = (issue.project.0, issue.iid);
@@ -106,7 +109,9 @@ fn view(details: &IssueDetails, project_path: &str, base: &BaseUrl) -> Value {
         "closed_at": issue.closed_at.map(time),
         "closed_by": issue.closed_by.as_ref().map(user),
         "labels": labels,
-        "milestone": null,
+        "milestone": issue.milestone.as_ref().map(|milestone| {
+            milestones::view(milestone, &format!("{}/{project_path}", base.0), now)
+        }),
         "assignees": assignees.iter().map(user).collect::<Vec<_>>(),
         "author": user(&issue.author),
         "type": "ISSUE",
@@ -154,8 +159,8 @@ fn view(details: &IssueDetails, project_path: &str, base: &BaseUrl) -> Value {
 }
 
 /// Returns an issue as it is answered alone.
-fn view_alone(details: &IssueDetails, project_path: &str, base: &BaseUrl) -> Value {
-    let mut view = view(details, project_path, base);
+fn view_alone(details: &IssueDetails, project_path: &str, base: &BaseUrl, now: i64) -> Value {
+    let mut view = view(details, project_path, base, now);
     view["subscribed"] = json!(false);
     view
 }
@@ -220,6 +225,35 @@ fn reads_scope(read: &mut Reader<'_>) -> Scope {
     scope.unwrap_or_default()
 }
 
+/// Reads by which numbers things are asked for.
+pub(super) fn reads_iids(read: &mut Reader<'_>) -> Option<Vec<i64>> {
+    let iids = read.integers("iids").filter(|iids| !iids.is_empty());
+    if iids.as_ref().is_some_and(|iids| iids.len() > MAX_IIDS) {
+        read.reject("iids");
+    }
+    iids
+}
+
+/// Reads which milestone is asked for: by its title, or `None` and `Any`, also under the name of its number.
+fn reads_milestone_filter(read: &mut Reader<'_>) -> Option<MilestoneWanted> {
+    let by_id = read.one_of("milestone_id", |word| match word.to_ascii_lowercase().as_str() {
+        "none" | "0" => Some(MilestoneWanted::Without),
+        "any" => Some(MilestoneWanted::Any),
+        id => id.parse().ok().map(|id| MilestoneWanted::Id(MilestoneId(id))),
+    });
+    let by_title = reads_sought(read, "milestone").map(|title| match title.to_ascii_lowercase().as_str() {
+        "none" => MilestoneWanted::Without,
+        "any" => MilestoneWanted::Any,
+        _ => MilestoneWanted::Title(title),
+    });
+    by_title.or(by_id)
+}
+
+/// Reads what an issue is planned for; `0` means nothing.
+fn reads_milestone(read: &mut Reader<'_>) -> Option<MilestoneId> {
+    read.integer("milestone_id").filter(|id| *id != 0).map(MilestoneId)
+}
+
 fn reads_filter(read: &mut Reader<'_>) -> IssueFilter {
     let state = read.one_of("state", |word| match word {
         "opened" => Some(Some(IssueState::Opened)),
@@ -239,10 +273,7 @@ fn reads_filter(read: &mut Reader<'_>) -> IssueFilter {
         "title" => Some(IssueOrder::Title),
         _ => None,
     });
-    let iids = read.integers("iids").filter(|iids| !iids.is_empty());
-    if iids.as_ref().is_some_and(|iids| iids.len() > MAX_IIDS) {
-        read.reject("iids");
-    }
+    let iids = reads_iids(read);
     let (search_title_only, search_description_only) = reads_search_columns(read);
     IssueFilter {
         state: state.flatten(),
@@ -251,6 +282,7 @@ fn reads_filter(read: &mut Reader<'_>) -> IssueFilter {
         search_title_only,
         search_description_only,
         labels: reads_label_filter(read),
+        milestone: reads_milestone_filter(read),
         iids,
         author: read.integer("author_id").map(UserId),
         author_username: reads_sought(read, "author_username"),
@@ -297,8 +329,8 @@ pub async fn list(
     check_type(&mut read);
     read.finish()?;
     let found = issues::list(&state.forge, &access, scope, filter, around.window()).await?;
-    let path = &access.place().full_path;
-    Ok(around.page(found.map(|issue| view(&issue, path, &around.base))))
+    let (path, now) = (&access.place().full_path, state.forge.now());
+    Ok(around.page(found.map(|issue| view(&issue, path, &around.base, now))))
 }
 
 /// Answers one issue.
@@ -309,7 +341,7 @@ pub async fn get(
     around: Surroundings,
 ) -> ApiResult {
     let issue = issues::get(&state.forge, &access, iid(&parts)?).await?;
-    Ok(ok(view_alone(&issue, &access.place().full_path, &around.base)))
+    Ok(ok(view_alone(&issue, &access.place().full_path, &around.base, state.forge.now())))
 }
 
 /// Opens an issue.
@@ -326,13 +358,14 @@ pub async fn create(
         labels: reads_labels(&mut read, "labels").unwrap_or_default(),
         assignees: reads_assignees(&mut read, &params).unwrap_or_default(),
         due_date: read.date("due_date"),
+        milestone: reads_milestone(&mut read),
         confidential: read.boolean("confidential").unwrap_or(false),
         created_at: read.time("created_at"),
     };
     check_type(&mut read);
     read.finish()?;
     let issue = issues::create(&state.forge, &access, request).await?;
-    Ok(created(view_alone(&issue, &access.place().full_path, &around.base)))
+    Ok(created(view_alone(&issue, &access.place().full_path, &around.base, state.forge.now())))
 }
 
 /// Changes an issue.
@@ -363,13 +396,14 @@ pub async fn update(
         remove_labels: reads_labels(&mut read, "remove_labels").unwrap_or_default(),
         assignees: reads_assignees(&mut read, &params),
         due_date: params.has("due_date").then(|| read.date("due_date")),
+        milestone: params.has("milestone_id").then(|| reads_milestone(&mut read)),
         confidential: read.boolean("confidential"),
         discussion_locked: read.boolean("discussion_locked"),
     };
     check_type(&mut read);
     read.finish()?;
     let issue = issues::update(&state.forge, &access, iid(&parts)?, changes).await?;
-    Ok(ok(view_alone(&issue, &access.place().full_path, &around.base)))
+    Ok(ok(view_alone(&issue, &access.place().full_path, &around.base, state.forge.now())))
 }
 
 /// Deletes an issue.

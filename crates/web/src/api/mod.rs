@@ -3,6 +3,7 @@
 pub mod archives;
 pub mod audit_events;
 pub mod branches;
+pub mod commit_statuses;
 pub mod commits;
 pub mod comparison;
 pub mod container_repositories;
@@ -12,7 +13,9 @@ pub mod events;
 pub mod files;
 pub mod groups;
 pub mod issues;
+pub mod labels;
 pub mod members;
+pub mod milestones;
 pub mod namespaces;
 pub mod notes;
 pub mod packages;

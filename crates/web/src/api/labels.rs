@@ -1,0 +1,172 @@
+//! Labels.
+
+use axum::extract::State;
+use portcullis_app::access::Authorized;
+use portcullis_app::labels::{self, LabelChanges, LabelDetails, NewLabelRequest, WithCounts};
+use portcullis_app::records::labels::{Label, LabelCounts};
+use portcullis_rules::access::act;
+use portcullis_rules::color::Color;
+use serde_json::{Value, json};
+
+use super::issues::reads_sought;
+use super::{ApiResult, PathParts, Surroundings, created, no_content, ok, path_text};
+use crate::AppState;
+use crate::error::ApiError;
+use crate::params::{Params, Reader};
+
+/// The parameters of a change, as the answer to a request without any names them.
+const CHANGEABLE: [&str; 4] = ["new_name", "color", "description", "priority"];
+
+/// Returns a text as HTML that shows it.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+fn view(label: &Label, counts: Option<LabelCounts>) -> Value {
+    let text_color = Color::parse(&label.color).map(|color| color.text_color());
+    let mut view = json!({
+        "id": label.id.0,
+        "name": label.title,
+        "description": label.description,
+        "description_html": escaped(label.description.as_deref().unwrap_or_default()),
+        "text_color": text_color,
+        "color": label.color,
+        "archived": false,
+        "subscribed": false,
+        "priority": label.priority,
+        "is_project_label": true,
+    });
+    if let Some(counts) = counts {
+        view["open_issues_count"] = json!(counts.open);
+        view["closed_issues_count"] = json!(counts.closed);
+        view["open_merge_requests_count"] = json!(0);
+    }
+    view
+}
+
+/// Answers the labels of a project.
+pub async fn list(
+    access: Authorized<act::ReadLabels>,
+    State(state): State<AppState>,
+    around: Surroundings,
+    params: Params,
+) -> ApiResult {
+    let mut read = params.read();
+    let search = reads_sought(&mut read, "search");
+    let counts = if read.boolean("with_counts") == Some(true) { WithCounts::Yes } else { WithCounts::No };
+    read.finish()?;
+    let found = labels::list(&state.forge, &access, search.as_deref(), counts, around.window()).await?;
+    Ok(around.page(found.map(|LabelDetails { label, counts }| view(&label, counts))))
+}
+
+/// Answers one label.
+pub async fn get(
+    access: Authorized<act::ReadLabels>,
+    State(state): State<AppState>,
+    parts: PathParts,
+) -> ApiResult {
+    let label = labels::get(&state.forge, &access, path_text(&parts, "label")).await?;
+    Ok(ok(view(&label, None)))
+}
+
+/// Makes a label.
+pub async fn create(
+    access: Authorized<act::AdministerLabels>,
+    State(state): State<AppState>,
+    params: Params,
+) -> ApiResult {
+    let mut read = params.read();
+    let request = NewLabelRequest {
+        title: read.required_text("name"),
+        color: read.required_text("color"),
+        description: read.text("description"),
+        priority: read.integer("priority"),
+    };
+    read.finish()?;
+    let label = labels::create(&state.forge, &access, request).await?;
+    Ok(created(view(&label, None)))
+}
+
+fn reads_changes(read: &mut Reader<'_>, params: &Params) -> Result<LabelChanges, ApiError> {
+    if !CHANGEABLE.iter().any(|name| params.has(name)) {
+        let problem =
+            format!("{} are missing, at least one parameter must be provided", CHANGEABLE.join(", "));
+        return Err(ApiError::bad_parameters(&problem));
+    }
+    Ok(LabelChanges {
+        title: read.text("new_name"),
+        color: read.text("color"),
+        description: params.has("description").then(|| read.text("description")),
+        priority: params.has("priority").then(|| read.integer("priority")),
+    })
+}
+
+/// Reads which label a body is about: its number or its title.
+fn reads_named(read: &mut Reader<'_>) -> String {
+    match read.filled_text("label_id") {
+        Some(id) => id,
+        None => read.required_text("name"),
+    }
+}
+
+/// Changes a label.
+pub async fn update(
+    access: Authorized<act::AdministerLabels>,
+    State(state): State<AppState>,
+    parts: PathParts,
+    params: Params,
+) -> ApiResult {
+    let mut read = params.read();
+    let changes = reads_changes(&mut read, &params)?;
+    read.finish()?;
+    let label = labels::update(&state.forge, &access, path_text(&parts, "label"), changes).await?;
+    Ok(ok(view(&label, None)))
+}
+
+/// Changes a label that the body names.
+pub async fn update_named(
+    access: Authorized<act::AdministerLabels>,
+    State(state): State<AppState>,
+    params: Params,
+) -> ApiResult {
+    let mut read = params.read();
+    let named = reads_named(&mut read);
+    let changes = reads_changes(&mut read, &params)?;
+    read.finish()?;
+    let label = labels::update(&state.forge, &access, &named, changes).await?;
+    Ok(ok(view(&label, None)))
+}
+
+/// Deletes a label.
+pub async fn delete(
+    access: Authorized<act::AdministerLabels>,
+    State(state): State<AppState>,
+    parts: PathParts,
+    _params: Params,
+) -> ApiResult {
+    labels::delete(&state.forge, &access, path_text(&parts, "label")).await?;
+    Ok(no_content())
+}
+
+/// Deletes a label that the body or the query names.
+pub async fn delete_named(
+    access: Authorized<act::AdministerLabels>,
+    State(state): State<AppState>,
+    params: Params,
+) -> ApiResult {
+    let mut read = params.read();
+    let named = reads_named(&mut read);
+    read.finish()?;
+    labels::delete(&state.forge, &access, &named).await?;
+    Ok(no_content())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_cannot_become_a_tag() {
+        assert_eq!(escaped("<b a=\"&\">"), "&lt;b a=&quot;&amp;&quot;&gt;");
+    }
+}
