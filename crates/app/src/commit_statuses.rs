@@ -278,14 +278,8 @@ pub async fn list(
 mod tests {
     use super::*;
 
-    const ALL: [State; 6] = [
-        State::Pending,
-        State::Running,
-        State::Success,
-        State::Failed,
-        State::Canceled,
-        State::Skipped,
-    ];
+    const ALL: [State; 6] =
+        [State::Pending, State::Running, State::Success, State::Failed, State::Canceled, State::Skipped];
 
     #[test]
     fn the_same_once_more_changes_nothing_else() {

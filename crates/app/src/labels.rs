@@ -105,11 +105,7 @@ pub async fn list(
 }
 
 /// Returns a label by what a client calls it: its number or, failing that, its title.
-async fn get_named(
-    tx: &mut Tx,
-    project: ProjectId,
-    id_or_title: &str,
-) -> Result<Label, Error> {
+async fn get_named(tx: &mut Tx, project: ProjectId, id_or_title: &str) -> Result<Label, Error> {
     if let Ok(id) = id_or_title.parse()
         && let Some(label) = labels::find(tx, project, LabelId(id)).await?
     {

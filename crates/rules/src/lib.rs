@@ -8,8 +8,8 @@
 
 pub mod access;
 pub mod bot;
-pub mod files;
 pub mod color;
+pub mod files;
 pub mod id;
 pub mod names;
 pub mod packages;

@@ -16,7 +16,9 @@ pub fn is_address(text: &str, schemes: &[&str]) -> bool {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.split(':').next().unwrap_or_default();
     let unfit = |character: char| {
-        character.is_control() || character.is_whitespace() || matches!(character, '<' | '>' | '"' | '\\' | '`')
+        character.is_control()
+            || character.is_whitespace()
+            || matches!(character, '<' | '>' | '"' | '\\' | '`')
     };
     text.len() <= MAX_ADDRESS_BYTES
         && schemes.iter().any(|known| scheme.eq_ignore_ascii_case(known))

@@ -184,7 +184,6 @@ pub async fn counts(tx: &mut Tx, labels: &[i64], sight: Sight) -> Result<Vec<(i6
          AND l.label_id IN ({}) GROUP BY l.label_id",
         marks.join(", ")
     ));
-    let map =
-        |row: &Row<'_>| Ok((row.get(0)?, LabelCounts { open: row.get(1)?, closed: row.get(2)? }));
+    let map = |row: &Row<'_>| Ok((row.get(0)?, LabelCounts { open: row.get(1)?, closed: row.get(2)? }));
     tx.all(&query, &values, map).await
 }

@@ -26,12 +26,14 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0002_container_registry.sql"),
     },
     Migration {
-        version: 4,
-        name: "uploads_and_packages",
-        sql: include_str!("../migrations/0004_uploads_and_packages.sql"),
         version: 3,
         name: "planning_and_releases",
         sql: include_str!("../migrations/0003_planning_and_releases.sql"),
+    },
+    Migration {
+        version: 4,
+        name: "uploads_and_packages",
+        sql: include_str!("../migrations/0004_uploads_and_packages.sql"),
     },
 ];
 

@@ -118,11 +118,7 @@ pub async fn find(tx: &mut Tx, project: ProjectId, id: MilestoneId) -> Result<Op
 ///
 /// # Errors
 /// The database's.
-pub async fn find_by_title(
-    tx: &mut Tx,
-    project: ProjectId,
-    title: &str,
-) -> Result<Option<Milestone>, Error> {
+pub async fn find_by_title(tx: &mut Tx, project: ProjectId, title: &str) -> Result<Option<Milestone>, Error> {
     tx.one(&FIND_BY_TITLE, &[V::from(project.0), V::from(title)], read).await
 }
 

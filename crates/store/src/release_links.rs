@@ -74,11 +74,7 @@ pub async fn insert(tx: &mut Tx, link: &ReleaseLink, now: i64) -> Result<Release
 ///
 /// # Errors
 /// The database's.
-pub async fn find(
-    tx: &mut Tx,
-    release: ReleaseId,
-    id: ReleaseLinkId,
-) -> Result<Option<ReleaseLink>, Error> {
+pub async fn find(tx: &mut Tx, release: ReleaseId, id: ReleaseLinkId) -> Result<Option<ReleaseLink>, Error> {
     tx.one(&FIND, &[V::from(release.0), V::from(id.0)], read).await
 }
 
@@ -86,11 +82,7 @@ pub async fn find(
 ///
 /// # Errors
 /// The database's.
-pub async fn find_by_path(
-    tx: &mut Tx,
-    release: ReleaseId,
-    path: &str,
-) -> Result<Option<ReleaseLink>, Error> {
+pub async fn find_by_path(tx: &mut Tx, release: ReleaseId, path: &str) -> Result<Option<ReleaseLink>, Error> {
     tx.one(&FIND_BY_PATH, &[V::from(release.0), V::from(path)], read).await
 }
 

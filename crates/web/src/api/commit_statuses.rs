@@ -60,10 +60,7 @@ pub async fn list(
     let found =
         commit_statuses::list(&state.forge, &access, path_text(&parts, "sha"), &filter, window).await?;
     if elsewhere {
-        return Ok(around.page(Listing::<Value> {
-            items: Vec::new(),
-            total: Some(0),
-        }));
+        return Ok(around.page(Listing::<Value> { items: Vec::new(), total: Some(0) }));
     }
     Ok(around.page(found.map(|status| view(&status, &around.base))))
 }
@@ -100,7 +97,6 @@ pub async fn create(
         coverage: reads_coverage(&mut read),
     };
     read.finish()?;
-    let status =
-        commit_statuses::report(&state.forge, &access, path_text(&parts, "sha"), report).await?;
+    let status = commit_statuses::report(&state.forge, &access, path_text(&parts, "sha"), report).await?;
     Ok(created(view(&status, &around.base)))
 }

@@ -91,8 +91,7 @@ pub async fn issues_of(
     around: Surroundings,
 ) -> ApiResult {
     let milestone = milestones::get(&state.forge, &access.also()?, id(&parts)?).await?;
-    let filter =
-        IssueFilter { milestone: Some(MilestoneWanted::Id(milestone.id)), ..IssueFilter::default() };
+    let filter = IssueFilter { milestone: Some(MilestoneWanted::Id(milestone.id)), ..IssueFilter::default() };
     let found = issues::list(&state.forge, &access, Scope::All, filter, around.window()).await?;
     let (path, now) = (&access.place().full_path, state.forge.now());
     Ok(around.page(found.map(|issue| issue_views::view(&issue, path, &around.base, now))))
