@@ -11,5 +11,6 @@ mod fetch;
 mod forge;
 mod limits;
 mod push;
+mod reading;
 mod server;
 mod upkeep;
