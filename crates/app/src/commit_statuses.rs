@@ -153,7 +153,7 @@ async fn likely_ref<A: Act<On = on::Project>>(
 /// Reports what was found out about a commit.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such commit; [`Error::Invalid`] for a field; [`Error::BadRequest`] when the state
+/// [`Error::NotFound`] when there is no such commit; [`Error::Invalid`] for a field; [`Error::Inapplicable`] when the state
 /// cannot follow the one that is recorded, or the commit has too many statuses; [`Error::Conflict`] when another report
 /// about the same came at the same moment.
 pub async fn report(
@@ -208,7 +208,7 @@ async fn set(
     });
     let id = match (current, taken) {
         (_, Some((from, Step::Refuse))) => {
-            return Err(Error::BadRequest(format!(
+            return Err(Error::Inapplicable(format!(
                 "Cannot transition status via :enqueue from :{} (Reason(s): Status cannot transition via \"enqueue\")",
                 from.name()
             )));
@@ -229,7 +229,7 @@ async fn set(
         (old, _) => {
             if statuses::count(tx, project, sha).await? >= MAX_STATUSES {
                 let problem = format!("The commit has too many statuses (maximum is {MAX_STATUSES})");
-                return Err(Error::BadRequest(problem));
+                return Err(Error::Inapplicable(problem));
             }
             if let Some(old) = old {
                 statuses::supersede(tx, project, old.id, now).await?;

@@ -39,6 +39,7 @@ pub mod projects;
 pub mod random;
 pub(crate) mod ref_changes;
 pub mod registry;
+pub mod releases;
 pub mod repositories;
 pub mod repository_branches;
 pub mod repository_changes;

@@ -10,6 +10,7 @@ use portcullis_rules::id::{TokenId, UserId};
 use portcullis_rules::secret::TokenDigest;
 use portcullis_store::access_tokens::{self, NewAccessToken};
 use portcullis_store::audit_events::{self, AuditEntity, NewAuditEvent};
+use portcullis_store::commit_statuses::{self, NewCommitStatus};
 use portcullis_store::container_manifests::{self, NewManifest};
 use portcullis_store::container_uploads::{self, UploadKey};
 use portcullis_store::db::Tx;
@@ -20,6 +21,7 @@ use portcullis_store::namespaces::{self, NewNamespace};
 use portcullis_store::notes::{self, NewNote};
 use portcullis_store::packages::{self, GENERIC, Version};
 use portcullis_store::projects::{self, NewProject};
+use portcullis_store::releases::{self, NewRelease};
 use portcullis_store::uploads::{self, NewUpload};
 use portcullis_store::user_references::{DELETED_WITH_USER, MOVED_TO_GHOST, move_to_ghost};
 use portcullis_store::users::{self, NewUser, UserKind};
@@ -180,6 +182,30 @@ async fn leave_traces(tx: &mut Tx, user: UserId) {
         details: "{}",
     };
     audit_events::insert(tx, &audit, NOW).await.unwrap();
+    let status = NewCommitStatus {
+        project,
+        author: user,
+        sha: "0",
+        ref_name: "",
+        name: "build",
+        state: "pending",
+        target_url: None,
+        description: None,
+        coverage: None,
+        started_at: None,
+        finished_at: None,
+    };
+    commit_statuses::insert(tx, &status, NOW).await.unwrap();
+    let release = NewRelease {
+        project,
+        author: user,
+        tag: "v1",
+        sha: None,
+        name: None,
+        description: None,
+        released_at: NOW,
+    };
+    releases::insert(tx, &release, NOW).await.unwrap();
     pushes::insert(tx, project, user, None, None, "[]", NOW).await.unwrap();
     let repository = container_repositories::ensure(tx, project, "image", NOW).await.unwrap();
     let manifest = NewManifest {

@@ -38,7 +38,15 @@ pub fn fold(uri: &Uri) -> Option<Uri> {
     if path.starts_with("/-/") || path.starts_with("/api/") || path.len() > MAX_PATH_BYTES {
         return None;
     }
+    if let Some((project, tag, file)) = split_download(path) {
+        let tag = tag.replace('/', "%2F");
+        return folded_uri(uri, project, &format!("/releases/{tag}/downloads/{file}"), FILES_PREFIX);
+    }
     let (project, rest, prefix) = split_upload(path).or_else(|| split(path))?;
+    folded_uri(uri, project, rest, prefix)
+}
+
+fn folded_uri(uri: &Uri, project: &str, rest: &str, prefix: &str) -> Option<Uri> {
     let folded = repository_path(project)?.replace('/', "%2F");
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     let path = PathAndQuery::try_from(format!("{prefix}{folded}{rest}{query}")).ok()?;
@@ -53,6 +61,13 @@ fn split_upload(path: &str) -> Option<(&str, &str, &'static str)> {
     let (before, secret) = before.rsplit_once('/')?;
     let project = before.strip_suffix("/uploads")?;
     (is_secret(secret) && !name.is_empty()).then(|| (project, &path[project.len()..], FILES_PREFIX))
+}
+
+/// Splits the address of what a release brings into its project, its tag and the rest.
+fn split_download(path: &str) -> Option<(&str, &str, &str)> {
+    let (project, rest) = path.split_once("/-/releases/")?;
+    let (tag, file) = rest.split_once("/downloads/")?;
+    (!tag.is_empty() && !file.is_empty()).then_some((project, tag, file))
 }
 
 /// Returns a repository's path, decoded once, if it has the shape of one: a namespace and a name, in plain characters.
@@ -130,6 +145,27 @@ mod tests {
             "/g/app/uploads/0123/a".to_owned(),
         ] {
             assert_eq!(folded(&path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_a_release_brings_is_found_below_a_project_of_any_depth() {
+        for (path, expected) in [
+            ("/g/app/-/releases/v1/downloads/a", "/-/project/g%2Fapp/releases/v1/downloads/a"),
+            ("/g/s/app/-/releases/v%2F1/downloads/b/a?x=1", "/-/project/g%2Fs%2Fapp/releases/v%2F1/downloads/b/a?x=1"),
+            ("/g/app/-/releases/v/1/downloads/a", "/-/project/g%2Fapp/releases/v%2F1/downloads/a"),
+        ] {
+            assert_eq!(folded(path).as_deref(), Some(expected));
+        }
+        for path in [
+            "/app/-/releases/v1/downloads/a",
+            "/g/../app/-/releases/v1/downloads/a",
+            "/g/app/-/releases/v1/downloads/",
+            "/g/app/-/releases/v1",
+            "/-/releases/v1/downloads/a",
+            "/api/v4/projects/1/-/releases/v1/downloads/a",
+        ] {
+            assert_eq!(folded(path), None, "{path}");
         }
     }
 

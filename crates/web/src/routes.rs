@@ -254,6 +254,18 @@ pub fn table() -> Vec<Route> {
             DELETE "/api/v4/projects/{id}/milestones/{milestone_id}" "delete a milestone" => api::milestones::delete;
             GET "/api/v4/projects/{id}/milestones/{milestone_id}/issues" "issues that are planned for a milestone" => api::milestones::issues_of;
 
+            GET "/api/v4/projects/{id}/releases" "releases" => api::releases::list;
+            POST "/api/v4/projects/{id}/releases" "make a release" => api::releases::create;
+            GET "/api/v4/projects/{id}/releases/permalink/latest" "the release that was released last" => api::releases::get_latest;
+            GET "/api/v4/projects/{id}/releases/{tag}" "a release" => api::releases::get;
+            PUT "/api/v4/projects/{id}/releases/{tag}" "change a release" => api::releases::update;
+            DELETE "/api/v4/projects/{id}/releases/{tag}" "delete a release; its tag stays" => api::releases::delete;
+            GET "/api/v4/projects/{id}/releases/{tag}/assets/links" "links of a release" => api::releases::list_links;
+            POST "/api/v4/projects/{id}/releases/{tag}/assets/links" "add a link to a release" => api::releases::create_link;
+            GET "/api/v4/projects/{id}/releases/{tag}/assets/links/{link_id}" "a link of a release" => api::releases::get_link;
+            PUT "/api/v4/projects/{id}/releases/{tag}/assets/links/{link_id}" "change a link of a release" => api::releases::update_link;
+            DELETE "/api/v4/projects/{id}/releases/{tag}/assets/links/{link_id}" "take a link away from a release" => api::releases::delete_link;
+
             GET "/api/v4/projects/{id}/events" "the activity feed" => api::events::list;
             GET "/api/v4/projects/{id}/audit_events" "the audit log" => api::audit_events::list;
             GET "/api/v4/projects/{id}/audit_events/{audit_event_id}" "an entry of the audit log" => api::audit_events::get;
@@ -288,6 +300,7 @@ pub fn table() -> Vec<Route> {
         }
         Files {
             GET "/-/project/{id}/uploads/{secret}/{file_name}" "an uploaded file, also at `/{project}/uploads/…`" => uploaded::get;
+            GET "/-/project/{id}/releases/{tag}/downloads/{*path}" "to where a link of a release leads; also at `/{project}/-/releases/…`" => api::releases::download;
         }
         Operations {
             GET "/-/health" "whether the process lives" => operations::health;

@@ -12,6 +12,7 @@ mod issues;
 mod members;
 mod namespaces;
 mod notes;
+mod planning;
 mod projects;
 mod protected_branches;
 mod tokens;
@@ -35,6 +36,9 @@ use issues::issues_are_listed;
 use members::members_are_listed;
 use namespaces::namespaces_are_listed;
 use notes::notes_are_listed;
+use planning::{
+    commit_statuses_are_listed, labels_are_listed, milestones_are_listed, releases_are_listed,
+};
 use projects::projects_are_listed;
 use protected_branches::protected_branches_are_listed;
 use tokens::tokens_are_listed;
@@ -48,6 +52,10 @@ on_both_engines! {
     tokens_are_listed,
     issues_are_listed,
     notes_are_listed,
+    labels_are_listed,
+    milestones_are_listed,
+    commit_statuses_are_listed,
+    releases_are_listed,
     events_are_listed,
     audit_events_are_listed,
     protected_branches_are_listed,

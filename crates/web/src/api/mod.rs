@@ -23,6 +23,7 @@ pub mod personal_tokens;
 pub mod projects;
 pub mod protected_branches;
 pub mod repository_changes;
+pub mod releases;
 pub mod statistics;
 pub mod tags;
 pub mod tokens;
