@@ -234,7 +234,7 @@ pub async fn delete(
     milestones::lock(&mut tx, access.project(), id).await?;
     let milestone = get_in(&mut tx, &access, id).await?;
     milestones::delete(&mut tx, access.project(), id).await?;
-    record(&mut tx, &access, Some("destroyed"), "milestone_deleted", &milestone, now).await?;
+    record(&mut tx, &access, Some("deleted"), "milestone_deleted", &milestone, now).await?;
     tx.commit().await?;
     Ok(())
 }

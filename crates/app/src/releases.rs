@@ -124,10 +124,7 @@ async fn with_details<A: Act<On = on::Project>>(
     let ids: Vec<_> = found.iter().map(|release| release.id.0).collect();
     let (links, milestones) = match ids.as_slice() {
         [] => (Vec::new(), Vec::new()),
-        ids => (
-            release_links::links_of(&mut tx, ids).await?,
-            releases::milestones_of(&mut tx, ids).await?,
-        ),
+        ids => (release_links::links_of(&mut tx, ids).await?, releases::milestones_of(&mut tx, ids).await?),
     };
     // Git is asked without a transaction being held open.
     drop(tx);
@@ -630,7 +627,9 @@ mod tests {
             assert_eq!(is_asset_path(path), fine, "{path}");
         }
         let long = |length: usize| format!("/{}", "x".repeat(length - 1));
-        assert!(is_asset_path(&long(MAX_ASSET_PATH_BYTES)) && !is_asset_path(&long(MAX_ASSET_PATH_BYTES + 1)));
+        assert!(
+            is_asset_path(&long(MAX_ASSET_PATH_BYTES)) && !is_asset_path(&long(MAX_ASSET_PATH_BYTES + 1))
+        );
     }
 
     #[test]

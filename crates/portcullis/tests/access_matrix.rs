@@ -62,6 +62,10 @@ struct Place {
     upload: (i64, String),
     /// A package, and a file in it.
     package: (i64, i64),
+    label: i64,
+    milestone: i64,
+    /// A link of the release of the tag `r1`.
+    link: i64,
 }
 
 /// One answer: the status, and a text that its body must be or, after `…`, must contain.
@@ -215,6 +219,7 @@ fn let_in(route: &Route, asker: &Asker) -> Answer {
         }
         ("GET", "/api/v4/projects/{id}/repository/compare") => answer(400, "…from is missing, to is missing"),
         ("GET", "/api/v4/projects/{id}/repository/merge_base") => answer(400, "…refs is missing"),
+        ("GET", "/-/project/{id}/releases/{tag}/downloads/{*path}") => answer(302, ""),
         ("GET", _) => answer(200, "…"),
         _ => answer(400, "…the body is not valid JSON"),
     }
@@ -314,7 +319,12 @@ fn address(
         "{audit_event_id}" => place.audit_event.to_string(),
         "{repository_id}" => place.repository.to_string(),
         "{branch}" | "{sha}" => "main".to_owned(),
+        "{tag}" if route.path.contains("/releases/") => "r1".to_owned(),
         "{tag}" => "v1".to_owned(),
+        "{label}" => place.label.to_string(),
+        "{milestone_id}" => place.milestone.to_string(),
+        "{link_id}" => place.link.to_string(),
+        "{*path}" => "a".to_owned(),
         "{file_path}" => "README.md".to_owned(),
         "{tag_name}" => "latest".to_owned(),
         "{rule_id}" => "1".to_owned(),
@@ -548,6 +558,13 @@ fn project_place(
     let published = forge.root().publish(project.id, "tool/1.0/a.bin?select=package_file", b"a file");
     let published = published.expect(201).json();
     let repositories = forge.root().get(&project.path("/registry/repositories")).expect(200).json();
+    let label = json!({ "name": "bug", "color": "red" });
+    let label = forge.root().post(&project.path("/labels"), label).expect(201).json();
+    let milestone =
+        forge.root().post(&project.path("/milestones"), json!({ "title": "m" })).expect(201).json();
+    let link = json!({ "name": "a", "url": "https://example.com/a", "filepath": "/a" });
+    let release = json!({ "tag_name": "r1", "ref": "main", "assets": { "links": [link] } });
+    let release = forge.root().post(&project.path("/releases"), release).expect(201).json();
     if features != FeatureAccess::Enabled {
         let body = json!({
             "issues_access_level": features.name(),
@@ -582,6 +599,9 @@ fn project_place(
         repository: repositories[0]["id"].as_i64().unwrap(),
         upload: (uploaded["id"].as_i64().unwrap(), secret),
         package: (published["package_id"].as_i64().unwrap(), published["id"].as_i64().unwrap()),
+        label: label["id"].as_i64().unwrap(),
+        milestone: milestone["id"].as_i64().unwrap(),
+        link: release["assets"]["links"][0]["id"].as_i64().unwrap(),
     }
 }
 
@@ -639,6 +659,9 @@ impl World {
             repository: 999_999_999,
             upload: (1, "0".repeat(32)),
             package: (1, 1),
+            label: 1,
+            milestone: 1,
+            link: 1,
         };
         let mut groups = Vec::new();
         let mut of_group = everybody.clone();
@@ -658,6 +681,9 @@ impl World {
                 repository: 999_999_999,
                 upload: (1, "0".repeat(32)),
                 package: (1, 1),
+                label: 1,
+                milestone: 1,
+                link: 1,
             });
         }
         let group = groups[2].id.parse().unwrap();
@@ -835,6 +861,10 @@ fn what_a_list_shows_can_be_read_alone() {
         ("/audit_events", "id"),
         ("/uploads", "id"),
         ("/packages", "id"),
+        ("/labels", "id"),
+        ("/milestones", "id"),
+        ("/releases", "tag_name"),
+        ("/releases/r1/assets/links", "id"),
     ];
     let place = &world.projects[0];
     let in_project = in_project.map(|(list, key)| (format!("/projects/{}{list}", place.id), key));

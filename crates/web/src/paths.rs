@@ -152,7 +152,10 @@ mod tests {
     fn what_a_release_brings_is_found_below_a_project_of_any_depth() {
         for (path, expected) in [
             ("/g/app/-/releases/v1/downloads/a", "/-/project/g%2Fapp/releases/v1/downloads/a"),
-            ("/g/s/app/-/releases/v%2F1/downloads/b/a?x=1", "/-/project/g%2Fs%2Fapp/releases/v%2F1/downloads/b/a?x=1"),
+            (
+                "/g/s/app/-/releases/v%2F1/downloads/b/a?x=1",
+                "/-/project/g%2Fs%2Fapp/releases/v%2F1/downloads/b/a?x=1",
+            ),
             ("/g/app/-/releases/v/1/downloads/a", "/-/project/g%2Fapp/releases/v%2F1/downloads/a"),
         ] {
             assert_eq!(folded(path).as_deref(), Some(expected));

@@ -36,9 +36,7 @@ use issues::issues_are_listed;
 use members::members_are_listed;
 use namespaces::namespaces_are_listed;
 use notes::notes_are_listed;
-use planning::{
-    commit_statuses_are_listed, labels_are_listed, milestones_are_listed, releases_are_listed,
-};
+use planning::{commit_statuses_are_listed, labels_are_listed, milestones_are_listed, releases_are_listed};
 use projects::projects_are_listed;
 use protected_branches::protected_branches_are_listed;
 use tokens::tokens_are_listed;

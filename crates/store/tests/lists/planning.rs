@@ -29,18 +29,15 @@ pub async fn labels_are_listed(place: &Place) {
         labels::insert(&mut tx, &label, NOW).await.unwrap();
         labels::insert(&mut tx, &Label { project: world.inner, ..label }, NOW).await.unwrap();
     }
-    let list = async |tx: &mut Tx, search, window| {
-        labels::list(tx, world.open, search, window).await.unwrap()
-    };
+    let list =
+        async |tx: &mut Tx, search, window| labels::list(tx, world.open, search, window).await.unwrap();
     let key = |label: &Label| label.id.0;
     let all = list(&mut tx, None, WHOLE).await.items;
     let titles: Vec<_> = all.iter().map(|label| label.title.as_str()).collect();
     // By their bytes, on either engine.
     assert_eq!(titles, ["50%_off", "Later", "bug", "ui", "x"]);
     part_of(&list(&mut tx, None, PART).await, &all, key);
-    for (search, titles) in
-        [("ZEBRA", &["Later"][..]), ("U", &["bug", "ui"]), ("%_", &["50%_off"])]
-    {
+    for (search, titles) in [("ZEBRA", &["Later"][..]), ("U", &["bug", "ui"]), ("%_", &["50%_off"])] {
         let found = list(&mut tx, Some(search), WHOLE).await;
         kept(search, &found, &all, key, |label| titles.contains(&label.title.as_str()));
     }
@@ -98,7 +95,10 @@ pub async fn milestones_are_listed(place: &Place) {
         (MilestoneFilter { title: text("v2"), ..none() }, Box::new(|one| one.iid == 2)),
         (MilestoneFilter { search: text("zeb"), ..none() }, Box::new(|one| one.iid == 2 || one.iid == 3)),
         (MilestoneFilter { search: text("%_"), ..none() }, Box::new(|one| one.iid == 4)),
-        (MilestoneFilter { iids: Some(vec![1, 4, 9]), ..none() }, Box::new(|one| one.iid == 1 || one.iid == 4)),
+        (
+            MilestoneFilter { iids: Some(vec![1, 4, 9]), ..none() },
+            Box::new(|one| one.iid == 1 || one.iid == 4),
+        ),
         (MilestoneFilter { updated_after: Some(50), ..none() }, Box::new(|one| one.updated_at >= 50)),
         (MilestoneFilter { updated_before: Some(50), ..none() }, Box::new(|one| one.updated_at <= 50)),
     ];
@@ -205,9 +205,8 @@ pub async fn releases_are_listed(place: &Place) {
             release_links::insert(&mut tx, &link, NOW).await.unwrap();
         }
     }
-    let list = async |tx: &mut Tx, filter, window| {
-        releases::list(tx, world.open, filter, window).await.unwrap()
-    };
+    let list =
+        async |tx: &mut Tx, filter, window| releases::list(tx, world.open, filter, window).await.unwrap();
     let none = ReleaseFilter::default;
     let key = |release: &Release| release.id.0;
     let all = list(&mut tx, none(), WHOLE).await.items;

@@ -72,7 +72,7 @@ pub async fn list(
     let filter = EventFilter {
         action: read.one_of("action", action).map(str::to_owned),
         target_type: read.one_of("target_type", |word| {
-            matches!(word, "issue" | "note" | "project").then(|| word.to_owned())
+            matches!(word, "issue" | "milestone" | "note" | "project" | "release").then(|| word.to_owned())
         }),
         before: read.date("before").map(midnight),
         // GitLab's "after a date" begins with the next one.
