@@ -36,6 +36,15 @@ pub enum WithCounts {
     No,
 }
 
+/// What a client calls a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LabelReference<'a> {
+    /// Its number or, when no label has it, its title.
+    IdOrTitle(&'a str),
+    /// Its title.
+    Title(&'a str),
+}
+
 /// A label with what is read beside it.
 #[derive(Clone, Debug)]
 pub struct LabelDetails {
@@ -104,14 +113,19 @@ pub async fn list(
     }))
 }
 
-/// Returns a label by what a client calls it: its number or, failing that, its title.
-async fn get_named(tx: &mut Tx, project: ProjectId, id_or_title: &str) -> Result<Label, Error> {
-    if let Ok(id) = id_or_title.parse()
-        && let Some(label) = labels::find(tx, project, LabelId(id)).await?
-    {
-        return Ok(label);
-    }
-    labels::find_by_title(tx, project, id_or_title).await?.ok_or(Error::NotFound("Label"))
+async fn get_called(tx: &mut Tx, project: ProjectId, called: LabelReference<'_>) -> Result<Label, Error> {
+    let title = match called {
+        LabelReference::Title(title) => title,
+        LabelReference::IdOrTitle(text) => {
+            if let Ok(id) = text.parse()
+                && let Some(label) = labels::find(tx, project, LabelId(id)).await?
+            {
+                return Ok(label);
+            }
+            text
+        }
+    };
+    labels::find_by_title(tx, project, title).await?.ok_or(Error::NotFound("Label"))
 }
 
 /// Returns one label.
@@ -121,10 +135,10 @@ async fn get_named(tx: &mut Tx, project: ProjectId, id_or_title: &str) -> Result
 pub async fn get(
     forge: &Forge,
     access: &Authorized<act::ReadLabels>,
-    id_or_title: &str,
+    called: LabelReference<'_>,
 ) -> Result<Label, Error> {
     let mut tx = forge.db().read().await?;
-    get_named(&mut tx, access.project(), id_or_title).await
+    get_called(&mut tx, access.project(), called).await
 }
 
 fn checked_title(fields: &mut FieldErrors, title: &str) -> String {
@@ -217,13 +231,13 @@ pub async fn create(
 pub async fn update(
     forge: &Forge,
     access: &Authorized<act::AdministerLabels>,
-    id_or_title: &str,
+    called: LabelReference<'_>,
     changes: LabelChanges,
 ) -> Result<Label, Error> {
     let now = forge.now();
     let mut tx = forge.db().begin().await?;
     let access = access.again(forge, &mut tx).await?;
-    let mut label = get_named(&mut tx, access.project(), id_or_title).await?;
+    let mut label = get_called(&mut tx, access.project(), called).await?;
     let mut fields = FieldErrors::default();
     if let Some(title) = &changes.title {
         label.title = checked_title(&mut fields, title);
@@ -253,12 +267,12 @@ pub async fn update(
 pub async fn delete(
     forge: &Forge,
     access: &Authorized<act::AdministerLabels>,
-    id_or_title: &str,
+    called: LabelReference<'_>,
 ) -> Result<(), Error> {
     let now = forge.now();
     let mut tx = forge.db().begin().await?;
     let access = access.again(forge, &mut tx).await?;
-    let label = get_named(&mut tx, access.project(), id_or_title).await?;
+    let label = get_called(&mut tx, access.project(), called).await?;
     labels::delete(&mut tx, access.project(), label.id).await?;
     record(&mut tx, &access, "label_deleted", (label.id, &label.title), now).await?;
     tx.commit().await?;
@@ -276,6 +290,9 @@ pub(crate) async fn ensure<A: Act<On = on::Project>>(
     now: i64,
 ) -> Result<(), Error> {
     let mut made = false;
+    // In one order, so that two who make the same labels do not wait for each other.
+    let mut titles: Vec<_> = titles.iter().collect();
+    titles.sort_unstable();
     for title in titles {
         if labels::ensure(tx, access.project(), title, Color::DEFAULT, now).await? {
             made = true;

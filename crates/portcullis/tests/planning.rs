@@ -48,6 +48,13 @@ fn a_label_is_made_and_read_in_gitlabs_shape() {
     let page = bot.get(&project.path("/labels?per_page=1&page=2")).expect(200);
     assert_eq!((page.header("x-total"), titles(&page.json(), "name")), (Some("2"), vec!["bug".to_owned()]));
     assert_eq!(titles(&bot.get(&project.path("/labels?search=BU")).json(), "name"), ["bug"]);
+    // A title that is another label's number is still a title where a title is asked for.
+    let number = id.to_string();
+    bot.post(&project.path("/labels"), json!({ "name": number, "color": "red" })).expect(201);
+    let changed =
+        bot.put(&project.path("/labels"), json!({ "name": number, "color": "blue" })).expect(200).json();
+    assert_eq!(changed["name"], json!(number));
+    assert_eq!(bot.get(&project.path(&format!("/labels/{id}"))).json(), expected);
     // Another project's label is none of ours.
     let other = forge.project("private");
     forge

@@ -36,7 +36,10 @@ use issues::issues_are_listed;
 use members::members_are_listed;
 use namespaces::namespaces_are_listed;
 use notes::notes_are_listed;
-use planning::{commit_statuses_are_listed, labels_are_listed, milestones_are_listed, releases_are_listed};
+use planning::{
+    commit_statuses_are_listed, labels_are_listed, labels_that_were_texts_become_labels,
+    milestones_are_listed, releases_are_listed,
+};
 use projects::projects_are_listed;
 use protected_branches::protected_branches_are_listed;
 use tokens::tokens_are_listed;
@@ -51,6 +54,7 @@ on_both_engines! {
     issues_are_listed,
     notes_are_listed,
     labels_are_listed,
+    labels_that_were_texts_become_labels,
     milestones_are_listed,
     commit_statuses_are_listed,
     releases_are_listed,

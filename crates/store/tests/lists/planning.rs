@@ -1,10 +1,11 @@
 //! Labels, milestones, statuses of commits, releases and their links.
 
-use portcullis_rules::id::{CommitStatusId, LabelId, ReleaseLinkId};
+use portcullis_rules::id::{CommitStatusId, LabelId, ProjectId, ReleaseLinkId};
 use portcullis_store::commit_statuses::{self, CommitStatus, CommitStatusFilter, NewCommitStatus};
-use portcullis_store::db::Tx;
+use portcullis_store::db::{Query, Tx};
 use portcullis_store::issues::{self, IssueFilter, MilestoneWanted, Sight};
 use portcullis_store::labels::{self, Label, LabelCounts};
+use portcullis_store::migrate::{self, MIGRATIONS};
 use portcullis_store::milestones::{self, Milestone, MilestoneFilter, NewMilestone};
 use portcullis_store::release_links::{self, ReleaseLink};
 use portcullis_store::releases::{self, NewRelease, Release, ReleaseFilter, ReleaseOrder};
@@ -238,4 +239,35 @@ pub async fn releases_are_listed(place: &Place) {
     assert_eq!(keys(&own, |link| link.id.0), keys(&links.items, |link| link.id.0));
     let found = release_links::find_by_path(&mut tx, all[0].id, "/a").await.unwrap().unwrap();
     assert_eq!((found.release, found.name.as_str()), (all[0].id, "a"));
+}
+
+/// Before there were labels, an issue's labels were texts.
+pub async fn labels_that_were_texts_become_labels(place: &Place) {
+    migrate::apply(&place.db, &MIGRATIONS[..2], NOW).await.unwrap();
+    let mut tx = place.db.begin().await.unwrap();
+    for sql in [
+        "INSERT INTO users (username, name, email, kind, created_at, updated_at) VALUES ('a', 'a', 'a', 'person', 1, 1)",
+        "INSERT INTO namespaces (kind, name, path, full_path, description, visibility, plan, created_at, updated_at) \
+         VALUES ('group', 'g', 'g', 'g', '', 0, 'free', 1, 1)",
+        "INSERT INTO projects (namespace_id, creator_id, name, path, full_path, description, visibility, default_branch, \
+         object_format, repository_access, issues_access, last_issue_iid, last_activity_at, created_at, updated_at) \
+         SELECT 1, 1, p, p, p, '', 0, 'main', 'sha1', 'enabled', 'enabled', 2, 1, 1, 1 \
+         FROM (SELECT 'p1' AS p UNION ALL SELECT 'p2') named ORDER BY p",
+        "INSERT INTO issues (project_id, iid, author_id, title, created_at, updated_at) VALUES (1, 1, 1, 'one', 5, 5), \
+         (1, 2, 1, 'two', 6, 6), (2, 1, 1, 'other', 7, 7)",
+        "INSERT INTO issue_labels (issue_id, label) VALUES (1, 'bug'), (1, 'Ünicode'), (2, 'bug'), (3, 'bug'), (3, 'BUG')",
+    ] {
+        tx.run(&Query::new(sql), &[]).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    migrate::migrate(&place.db, NOW).await.unwrap();
+    let mut tx = place.db.begin().await.unwrap();
+    let expected = [(1, "bug"), (1, "Ünicode"), (2, "bug"), (3, "BUG"), (3, "bug")];
+    let found = issues::labels_of(&mut tx, &[1, 2, 3]).await.unwrap();
+    assert_eq!(found, expected.map(|(issue, label)| (issue, label.to_owned())));
+    for (project, titles) in [(1, &["bug", "Ünicode"]), (2, &["BUG", "bug"])] {
+        let found = labels::list(&mut tx, ProjectId(project), None, WHOLE).await.unwrap().items;
+        assert_eq!(found.iter().map(|label| label.title.as_str()).collect::<Vec<_>>(), titles);
+        assert!(found.iter().all(|label| label.color == "#6699cc" && label.description.is_none()));
+    }
 }

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use portcullis_app::access::Authorized;
-use portcullis_app::labels::{self, LabelChanges, LabelDetails, NewLabelRequest, WithCounts};
+use portcullis_app::labels::{self, LabelChanges, LabelDetails, LabelReference, NewLabelRequest, WithCounts};
 use portcullis_app::records::labels::{Label, LabelCounts};
 use portcullis_rules::access::act;
 use portcullis_rules::color::Color;
@@ -65,7 +65,7 @@ pub async fn get(
     State(state): State<AppState>,
     parts: PathParts,
 ) -> ApiResult {
-    let label = labels::get(&state.forge, &access, path_text(&parts, "label")).await?;
+    let label = labels::get(&state.forge, &access, in_path(&parts)).await?;
     Ok(ok(view(&label, None)))
 }
 
@@ -101,12 +101,19 @@ fn reads_changes(read: &mut Reader<'_>, params: &Params) -> Result<LabelChanges,
     })
 }
 
-/// Reads which label a body is about: its number or its title.
-fn reads_named(read: &mut Reader<'_>) -> String {
-    match read.filled_text("label_id") {
-        Some(id) => id,
-        None => read.required_text("name"),
-    }
+fn in_path(parts: &PathParts) -> LabelReference<'_> {
+    LabelReference::IdOrTitle(path_text(parts, "label"))
+}
+
+/// Reads which label a body is about, by number or by title.
+fn reads_called(read: &mut Reader<'_>) -> (Option<String>, String) {
+    let id = read.filled_text("label_id");
+    let title = if id.is_some() { String::new() } else { read.required_text("name") };
+    (id, title)
+}
+
+fn in_body((id, title): &(Option<String>, String)) -> LabelReference<'_> {
+    id.as_deref().map_or(LabelReference::Title(title), LabelReference::IdOrTitle)
 }
 
 /// Changes a label.
@@ -119,7 +126,7 @@ pub async fn update(
     let mut read = params.read();
     let changes = reads_changes(&mut read, &params)?;
     read.finish()?;
-    let label = labels::update(&state.forge, &access, path_text(&parts, "label"), changes).await?;
+    let label = labels::update(&state.forge, &access, in_path(&parts), changes).await?;
     Ok(ok(view(&label, None)))
 }
 
@@ -130,10 +137,10 @@ pub async fn update_named(
     params: Params,
 ) -> ApiResult {
     let mut read = params.read();
-    let named = reads_named(&mut read);
+    let called = reads_called(&mut read);
     let changes = reads_changes(&mut read, &params)?;
     read.finish()?;
-    let label = labels::update(&state.forge, &access, &named, changes).await?;
+    let label = labels::update(&state.forge, &access, in_body(&called), changes).await?;
     Ok(ok(view(&label, None)))
 }
 
@@ -144,7 +151,7 @@ pub async fn delete(
     parts: PathParts,
     _params: Params,
 ) -> ApiResult {
-    labels::delete(&state.forge, &access, path_text(&parts, "label")).await?;
+    labels::delete(&state.forge, &access, in_path(&parts)).await?;
     Ok(no_content())
 }
 
@@ -155,9 +162,9 @@ pub async fn delete_named(
     params: Params,
 ) -> ApiResult {
     let mut read = params.read();
-    let named = reads_named(&mut read);
+    let called = reads_called(&mut read);
     read.finish()?;
-    labels::delete(&state.forge, &access, &named).await?;
+    labels::delete(&state.forge, &access, in_body(&called)).await?;
     Ok(no_content())
 }
 
