@@ -25,6 +25,7 @@ use crate::last_use::LastUse;
 use crate::metrics::Metrics;
 use crate::people::{self, NewPersonRequest};
 use crate::random::Random;
+use crate::sealing::Sealing;
 use crate::settings::Settings;
 use crate::throttle::Throttle;
 use crate::{Error, personal_tokens};
@@ -65,6 +66,7 @@ pub struct Forge {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     bearers: Bearers,
+    sealing: Sealing,
     metrics: Metrics,
     throttle: Throttle,
     last_use: LastUse,
@@ -98,6 +100,7 @@ impl Forge {
         migrate::migrate(&db, clock.now()).await?;
         let git = git::Engine::open(git_settings(&settings, &data, hook_program)).await?;
         let keys = Keys::open(&data, settings.signing_algorithm, clock.now())?;
+        let sealing = Sealing::open(&data, &*random).map_err(OpenError::Unusable)?;
         let blobs = open_blobs(&settings, &data)?;
         let ghost = ghost_user(&db, clock.now()).await?;
         let mut forge = Forge {
@@ -110,6 +113,7 @@ impl Forge {
             clock,
             bearers: Bearers::new(keys, Arc::clone(&random)),
             random,
+            sealing,
             metrics: Metrics::default(),
             last_use: LastUse::default(),
             jobs_wake: Arc::new(Notify::new()),
@@ -236,6 +240,16 @@ impl Forge {
 
     pub(crate) fn random(&self) -> &dyn Random {
         &*self.random
+    }
+
+    pub(crate) fn sealing(&self) -> &Sealing {
+        &self.sealing
+    }
+
+    /// Returns what links begin with where no request says it, without a slash at its end.
+    pub(crate) fn base_url(&self) -> String {
+        let url = self.settings.external_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
+        url.unwrap_or_else(|| format!("http://{}", self.settings.listen))
     }
 
     pub(crate) fn throttle(&self) -> &Throttle {

@@ -27,6 +27,7 @@ use crate::error::FieldErrors;
 use crate::forge::Forge;
 use crate::labels;
 use crate::milestones;
+use crate::webhooks::occasions;
 
 /// The longest description, in characters.
 const MAX_DESCRIPTION_CHARACTERS: usize = 1_048_576;
@@ -126,7 +127,7 @@ pub(crate) async fn get_visible<A: Act<On = on::Project>>(
     issues::find(tx, access.project(), iid, sight(access)).await?.ok_or(Error::NotFound("Issue"))
 }
 
-async fn with_details(tx: &mut Tx, issue: Issue) -> Result<IssueDetails, Error> {
+pub(crate) async fn with_details(tx: &mut Tx, issue: Issue) -> Result<IssueDetails, Error> {
     let labels = issues::labels_of(tx, &[issue.id.0]).await?.into_iter().map(|(_, label)| label).collect();
     let assignees =
         issues::assignees_of(tx, &[issue.id.0]).await?.into_iter().map(|(_, user)| user).collect();
@@ -322,6 +323,7 @@ pub async fn create(
     }
     let issue = get_visible(&mut tx, &access, iid).await?;
     let details = with_details(&mut tx, issue).await?;
+    occasions::issue(forge, &mut tx, &access, &details, "open").await?;
     tx.commit().await?;
     Ok(details)
 }
@@ -380,8 +382,15 @@ pub async fn update(
         audit::record(&mut tx, access.viewer(), entry.target("Issue", issue.id.0).details(details), now)
             .await?;
     }
+    let was_closed = issue.closed_at.is_some();
     let issue = get_visible(&mut tx, &access, iid).await?;
+    let action = match (was_closed, issue.closed_at.is_some()) {
+        (false, true) => "close",
+        (true, false) => "reopen",
+        _ => "update",
+    };
     let details = with_details(&mut tx, issue).await?;
+    occasions::issue(forge, &mut tx, &access, &details, action).await?;
     tx.commit().await?;
     Ok(details)
 }

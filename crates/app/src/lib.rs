@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod archives;
+mod addresses;
 pub mod audit;
 pub mod bearers;
 pub mod branches;
@@ -44,12 +45,14 @@ pub mod repositories;
 pub mod repository_branches;
 pub mod repository_changes;
 pub mod search;
+mod sealing;
 pub mod settings;
 pub mod tags;
 pub mod throttle;
 pub mod tokens;
 pub mod trees;
 pub mod uploads;
+pub mod webhooks;
 
 pub use error::Error;
 pub use forge::{Forge, OpenError};

@@ -18,7 +18,8 @@ use crate::access::Authorized;
 use crate::audit::{self, Entry};
 use crate::error::FieldErrors;
 use crate::forge::Forge;
-use crate::issues::{check_text, get_visible, sight};
+use crate::issues::{check_text, get_visible, sight, with_details};
+use crate::webhooks::occasions;
 
 /// The longest comment, in characters.
 const MAX_BODY_CHARACTERS: usize = 1_000_000;
@@ -164,6 +165,8 @@ pub async fn create(
         audit::record(&mut tx, access.viewer(), entry, now).await?;
     }
     let note = get_shown(&mut tx, &access, &issue, id).await?;
+    let details = with_details(&mut tx, issue).await?;
+    occasions::note(forge, &mut tx, &access, &details, &note).await?;
     tx.commit().await?;
     Ok(note)
 }

@@ -27,6 +27,7 @@ use crate::branches::Protection;
 use crate::forge::Forge;
 use crate::jobs::{self, Job};
 use crate::projects::protect_default;
+use crate::webhooks::occasions;
 
 /// What is about to change refs.
 pub(crate) enum Change<'a> {
@@ -334,7 +335,7 @@ async fn settle_recorded(forge: &Arc<Forge>, pending: i64, updates: &[RecordedUp
             }
             protect_default(&mut tx, project.id, default, now).await?;
         }
-        record_events(&mut tx, &push, updates, now).await?;
+        record_events(forge, &mut tx, &push, updates, now).await?;
         jobs::ask(&mut tx, &Job::Housekeeping { project: project.id }, now).await?;
         record_audit(&mut tx, &push, &project, updates, now).await?;
     }
@@ -353,7 +354,16 @@ async fn settle_recorded(forge: &Arc<Forge>, pending: i64, updates: &[RecordedUp
 /// How long after a push the workers are woken to count its commits: not while its client still waits for Git to end.
 const DESCRIBE_AFTER: Duration = Duration::from_millis(250);
 
-async fn record_events(tx: &mut Tx, push: &Push, updates: &[RecordedUpdate], now: i64) -> Result<(), Error> {
+/// A push that changes more refs than this is not told to web hooks, as in GitLab.
+const MAX_REFS_TOLD: usize = 3;
+
+async fn record_events(
+    forge: &Forge,
+    tx: &mut Tx,
+    push: &Push,
+    updates: &[RecordedUpdate],
+    now: i64,
+) -> Result<(), Error> {
     let shown = updates.iter().filter(|update| update.branch().is_some() || update.tag().is_some());
     for update in shown.take(MAX_EVENTS_OF_A_PUSH) {
         let (kind, name) = match (update.branch(), update.tag()) {
@@ -390,6 +400,12 @@ async fn record_events(tx: &mut Tx, push: &Push, updates: &[RecordedUpdate], now
         let event = events::insert(tx, &event, now).await?;
         if !update.deletes() {
             jobs::ask(tx, &Job::DescribePush { project: push.project, event }, now).await?;
+        }
+        if updates.len() <= MAX_REFS_TOLD
+            && occasions::wants_push(forge, tx, push.project, update.branch()).await?
+        {
+            let told = Job::TellOfPush { project: push.project, user: push.user, event };
+            jobs::ask(tx, &told, now).await?;
         }
     }
     Ok(())

@@ -170,6 +170,8 @@ pub struct Settings {
     pub max_package_file_bytes: u64,
     /// The largest JSON or form body of a request that commits files, in bytes.
     pub max_commit_body_bytes: usize,
+    /// Whether web hooks may call addresses that are not of the public Internet.
+    pub webhooks_may_call_local_network: bool,
 }
 
 impl Default for Settings {
@@ -223,6 +225,7 @@ impl Default for Settings {
             max_upload_bytes: 100 * 1024 * 1024,
             max_package_file_bytes: 5 * 1024 * 1024 * 1024,
             max_commit_body_bytes: 20 * 1024 * 1024,
+            webhooks_may_call_local_network: false,
         }
     }
 }

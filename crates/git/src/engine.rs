@@ -232,6 +232,20 @@ impl Engine {
         history::count_commits(&self.inner.git, &repository, old, new, at_most).await
     }
 
+    /// Returns the newest commits reachable from `new` and not from any of `old`, `at_most` of them, the newest first. Zero
+    /// and missing ids in `old` are passed over.
+    pub async fn new_commits(
+        &self,
+        id: i64,
+        old: &[ObjectId],
+        new: &ObjectId,
+        at_most: u32,
+    ) -> Result<Vec<ObjectId>, Error> {
+        let repository = self.existing(id)?;
+        let _turn = self.question().await?;
+        history::new_commits(&self.inner.git, &repository, old, new, at_most).await
+    }
+
     /// Returns the size of the repository on disk, in bytes.
     pub async fn size_bytes(&self, id: i64) -> Result<u64, Error> {
         disk::size_bytes(self.existing(id)?).await

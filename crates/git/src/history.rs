@@ -126,6 +126,25 @@ pub(crate) async fn count_commits(
     count.ok_or_else(|| Error::internal("git counted commits and said no number"))
 }
 
+/// Lists commits, the newest first.
+pub(crate) async fn new_commits(
+    git: &Git,
+    repository: &Path,
+    old: &[ObjectId],
+    new: &ObjectId,
+    at_most: u32,
+) -> Result<Vec<ObjectId>, Error> {
+    let limit = format!("--max-count={at_most}");
+    let call = git.inside("rev-list", repository).args(["--ignore-missing", &limit, "--stdin"]);
+    let mut revisions = format!("{new}\n");
+    for id in old.iter().filter(|id| !id.is_zero()) {
+        revisions.push_str(&format!("^{id}\n"));
+    }
+    let output = process::run(call, Some(revisions.into_bytes()), 1024 * 1024, QUESTION_LIMIT).await?;
+    let output = output.expect_success("listing commits")?;
+    Ok(String::from_utf8_lossy(&output).lines().filter_map(ObjectId::parse).collect())
+}
+
 /// Writes the first commit of an empty repository.
 pub(crate) async fn initialize(git: &Git, repository: &Path, first: FirstCommit) -> Result<ObjectId, Error> {
     let branch = RefName::branch_named(&first.branch)?;

@@ -83,6 +83,7 @@ const KEYS: &[Key] = &[
     Key::required("max_upload_bytes", Shape::Number),
     Key::required("max_package_file_bytes", Shape::Number),
     Key::required("max_commit_body_bytes", Shape::Number),
+    Key::required("webhooks_may_call_local_network", Shape::Switch),
 ];
 
 struct Key {

@@ -66,6 +66,8 @@ struct Place {
     milestone: i64,
     /// A link of the release of the tag `r1`.
     link: i64,
+    /// A web hook.
+    hook: i64,
 }
 
 /// One answer: the status, and a text that its body must be or, after `…`, must contain.
@@ -328,6 +330,7 @@ fn address(
         "{file_path}" => "README.md".to_owned(),
         "{tag_name}" => "latest".to_owned(),
         "{rule_id}" => "1".to_owned(),
+        "{hook_id}" => place.hook.to_string(),
         "{upload_id}" => place.upload.0.to_string(),
         "{secret}" => place.upload.1.clone(),
         "{package_id}" => place.package.0.to_string(),
@@ -553,6 +556,8 @@ fn project_place(
     askers.extend(bots(forge, project));
     let token = project.token(&["api"], 10).token_id;
     forge.image_in(project).push_image("latest", "an image");
+    let hook = json!({ "url": "https://hooks.example.com/", "push_events": false });
+    let hook = forge.root().post(&project.path("/hooks"), hook).expect(201).json();
     let uploaded = forge.root().upload(project.id, "a.bin", b"a file").expect(201).json();
     let secret = uploaded["url"].as_str().unwrap().split('/').nth(2).unwrap().to_owned();
     let published = forge.root().publish(project.id, "tool/1.0/a.bin?select=package_file", b"a file");
@@ -602,6 +607,7 @@ fn project_place(
         label: label["id"].as_i64().unwrap(),
         milestone: milestone["id"].as_i64().unwrap(),
         link: release["assets"]["links"][0]["id"].as_i64().unwrap(),
+        hook: hook["id"].as_i64().unwrap(),
     }
 }
 
@@ -662,6 +668,7 @@ impl World {
             label: 1,
             milestone: 1,
             link: 1,
+            hook: 1,
         };
         let mut groups = Vec::new();
         let mut of_group = everybody.clone();
@@ -684,6 +691,7 @@ impl World {
                 label: 1,
                 milestone: 1,
                 link: 1,
+                hook: 1,
             });
         }
         let group = groups[2].id.parse().unwrap();
@@ -865,6 +873,7 @@ fn what_a_list_shows_can_be_read_alone() {
         ("/milestones", "id"),
         ("/releases", "tag_name"),
         ("/releases/r1/assets/links", "id"),
+        ("/hooks", "id"),
     ];
     let place = &world.projects[0];
     let in_project = in_project.map(|(list, key)| (format!("/projects/{}{list}", place.id), key));

@@ -60,4 +60,6 @@ ids! {
     PackageId;
     /// A file of a package.
     PackageFileId;
+    /// A web hook of a project.
+    WebhookId;
 }

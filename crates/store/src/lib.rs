@@ -37,6 +37,7 @@ pub mod select;
 pub mod uploads;
 pub mod user_references;
 pub mod users;
+pub mod webhooks;
 
 /// Every statement of every table, so that a test can prepare them all on both engines.
 pub fn statements() -> impl Iterator<Item = &'static db::Statement> {
@@ -68,6 +69,7 @@ pub fn statements() -> impl Iterator<Item = &'static db::Statement> {
         releases::STATEMENTS,
         user_references::STATEMENTS,
         users::STATEMENTS,
+        webhooks::STATEMENTS,
     ]
     .into_iter()
     .flatten()

@@ -35,6 +35,7 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "uploads_and_packages",
         sql: include_str!("../migrations/0004_uploads_and_packages.sql"),
     },
+    Migration { version: 5, name: "webhooks", sql: include_str!("../migrations/0005_webhooks.sql") },
 ];
 
 /// What a run of [`migrate`] did.

@@ -213,6 +213,12 @@ pub fn table() -> Vec<Route> {
             GET "/api/v4/groups/{id}/registry/repositories" "image repositories of a group" => api::container_repositories::list_of_group;
             GET "/api/v4/registry/repositories/{repository_id}" "an image repository" => api::container_repositories::get;
 
+            GET "/api/v4/projects/{id}/hooks" "web hooks" => api::webhooks::list;
+            POST "/api/v4/projects/{id}/hooks" "make a web hook" => api::webhooks::create;
+            GET "/api/v4/projects/{id}/hooks/{hook_id}" "a web hook" => api::webhooks::get;
+            PUT "/api/v4/projects/{id}/hooks/{hook_id}" "change a web hook" => api::webhooks::update;
+            DELETE "/api/v4/projects/{id}/hooks/{hook_id}" "delete a web hook" => api::webhooks::delete;
+
             GET "/api/v4/projects/{id}/uploads" "uploaded files" => api::uploads::list;
             POST "/api/v4/projects/{id}/uploads" "upload a file" => api::uploads::create;
             GET "/api/v4/projects/{id}/uploads/{upload_id}" "the content of an uploaded file" => api::uploads::get;

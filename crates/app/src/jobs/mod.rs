@@ -23,6 +23,7 @@ use crate::Error;
 use crate::forge::Forge;
 use crate::registry::cleanup::{self, SelectionWords};
 use crate::registry::repositories;
+use crate::webhooks::{calls, occasions};
 
 /// Work to be done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +51,15 @@ pub(crate) enum Job {
         /// The project.
         project: ProjectId,
         /// The entry.
+        event: EventId,
+    },
+    /// Write down the calls of web hooks that are about a push.
+    TellOfPush {
+        /// The project.
+        project: ProjectId,
+        /// Who pushed.
+        user: UserId,
+        /// The entry in the feed.
         event: EventId,
     },
     /// Keep a repository fast and small.
@@ -105,6 +115,7 @@ impl Job {
             Job::DeleteProject { .. } => "delete_project",
             Job::DeleteGroup { .. } => "delete_group",
             Job::DescribePush { .. } => "describe_push",
+            Job::TellOfPush { .. } => "tell_of_push",
             Job::Housekeeping { .. } => "housekeeping",
             Job::DeleteContainerRepository { .. } => "delete_container_repository",
             Job::DeleteTags(_) => "delete_tags",
@@ -124,6 +135,7 @@ impl Job {
             Job::DeleteProject { project } => format!("delete_project:{project}"),
             Job::DeleteGroup { group } => format!("delete_group:{group}"),
             Job::DescribePush { event, .. } => format!("describe_push:{event}"),
+            Job::TellOfPush { event, .. } => format!("tell_of_push:{event}"),
             Job::Housekeeping { project } => format!("housekeeping:{project}"),
             Job::DeleteContainerRepository { repository } => {
                 format!("delete_container_repository:{repository}")
@@ -168,6 +180,9 @@ const CATCH_UP_EVERY: Duration = Duration::from_secs(20);
 
 /// How many jobs run at once in one process.
 const WORKERS: usize = 2;
+
+/// How many web hooks are called at once in one process. They wait for others, so they have workers of their own.
+const CALLERS: usize = 4;
 
 /// The running workers. Dropping it stops them; what they were doing is done again later.
 #[derive(Debug)]
@@ -216,7 +231,24 @@ pub fn start(forge: &Arc<Forge>, alone: bool) -> Workers {
         let forge = Arc::clone(forge);
         handles.push(tokio::spawn(async move { work(&forge).await }));
     }
+    for _ in 0..CALLERS {
+        let forge = Arc::clone(forge);
+        handles.push(tokio::spawn(async move { call(&forge).await }));
+    }
     Workers(handles)
+}
+
+/// Makes the calls of web hooks.
+async fn call(forge: &Arc<Forge>) {
+    loop {
+        let wake = forge.jobs_wake().notified();
+        match calls::make_next(forge).await {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "no call of a web hook could be made"),
+        }
+        let _ = tokio::time::timeout(LONGEST_SLEEP, wake).await;
+    }
 }
 
 async fn release(forge: &Forge) -> Result<(), Error> {
@@ -269,12 +301,14 @@ async fn work(forge: &Arc<Forge>) {
     }
 }
 
-/// Runs every job that is due, and those that they ask for, in the caller's own task.
+/// Runs every job that is due, those that they ask for, and then every call of a web hook that is due, in the caller's own
+/// task.
 ///
 /// # Errors
 /// The database's. A job that fails is given back to be tried later.
 pub async fn run_due(forge: &Arc<Forge>) -> Result<(), Error> {
     while run_next(forge).await? {}
+    while calls::make_next(forge).await? {}
     Ok(())
 }
 
@@ -352,6 +386,7 @@ async fn run(forge: &Arc<Forge>, job: Job) -> Result<(), Error> {
         Job::DeleteProject { project } => removal::delete_project(forge, project).await,
         Job::DeleteGroup { group } => removal::delete_group(forge, group).await,
         Job::DescribePush { project, event } => pushes::describe(forge, project, event).await,
+        Job::TellOfPush { project, user, event } => occasions::push(forge, project, user, event).await,
         Job::Housekeeping { project } => match forge.git().housekeeping(project.0).await {
             // The project went away in the meantime.
             Ok(_) | Err(portcullis_git::Error::NotFound) => Ok(()),

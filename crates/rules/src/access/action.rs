@@ -208,6 +208,10 @@ actions! {
     AdministerContainerRules on Project;
     /// Change the rules about immutable tags.
     AdministerImmutableTags on Project;
+    /// Read a project's web hooks.
+    ReadWebhooks on Project;
+    /// Create, change and delete web hooks.
+    AdministerWebhooks on Project;
     /// Upload a file to a project, to be shown or linked in its texts.
     CreateUpload on Project;
     /// Read an uploaded file, by the secret in its address.

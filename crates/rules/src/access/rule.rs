@@ -213,6 +213,9 @@ pub static RULES: &[Rule] = &[
     row(A::AdministerContainerRepositories, WRITE, MAINTAINER).not_when_archived().of(ContainerRegistry),
     row(A::AdministerContainerRules, WRITE, MAINTAINER).not_when_archived().of(ContainerRegistry),
     row(A::AdministerImmutableTags, WRITE, OWNER).not_when_archived().of(ContainerRegistry),
+    // Web hooks. Deleting one stays possible when the project is archived.
+    row(A::ReadWebhooks, READ, MAINTAINER),
+    row(A::AdministerWebhooks, WRITE, MAINTAINER),
     // Uploaded files. Their addresses are known to readers of the texts they are in; the list of all is for Maintainers.
     row(A::CreateUpload, WRITE, GUEST).not_when_archived(),
     row(A::DownloadUpload, READ, GUEST).open_to(Anyone),

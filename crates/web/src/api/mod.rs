@@ -31,6 +31,7 @@ pub mod trees;
 pub mod uploads;
 pub mod users;
 pub mod version;
+pub mod webhooks;
 
 use axum::extract::FromRequestParts;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
