@@ -7,8 +7,8 @@
 //! Start reading at [`access`], then [`tokens`].
 
 pub mod access;
-pub mod archives;
 mod addresses;
+pub mod archives;
 pub mod audit;
 pub mod bearers;
 pub mod branches;
@@ -44,8 +44,8 @@ pub mod releases;
 pub mod repositories;
 pub mod repository_branches;
 pub mod repository_changes;
-pub mod search;
 mod sealing;
+pub mod search;
 pub mod settings;
 pub mod tags;
 pub mod throttle;
