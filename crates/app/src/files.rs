@@ -9,8 +9,7 @@ use crate::access::Authorized;
 use crate::forge::Forge;
 use crate::repositories::Exchange;
 
-/// The largest file that is read into memory, in bytes: what an answer in JSON may hold, and what a digest is made of.
-/// Larger ones are sent as they are read.
+/// The largest file that an answer in JSON may hold and that a digest is made of, in bytes.
 pub const MAX_FILE_BYTES: u64 = 10 * 1024 * 1024;
 
 /// The largest file whose lines are traced to commits, in bytes.
@@ -28,7 +27,7 @@ pub(crate) fn path(text: &str) -> Result<RepositoryPath, Error> {
     RepositoryPath::parse(text).filter(|path| !path.is_root()).ok_or(Error::NotFound("File"))
 }
 
-/// Returns a file, with its content unless it has more than [`MAX_FILE_BYTES`]. A file of Git LFS is its pointer.
+/// Returns a file, looked at if it has at most [`MAX_FILE_BYTES`]. A file of Git LFS is its pointer.
 ///
 /// # Errors
 /// [`Error::NotFound`] for the commit or the file.
@@ -98,7 +97,7 @@ pub async fn blame(
     Ok(forge.git().blame(access.project().0, &file.commit, path(name)?, range).await?)
 }
 
-/// Returns a blob by its id, with its content unless it has more than [`MAX_FILE_BYTES`].
+/// Returns a blob by its id, looked at if it has at most [`MAX_FILE_BYTES`].
 ///
 /// # Errors
 /// [`Error::NotFound`].

@@ -58,4 +58,6 @@ pub use objects::Tag;
 pub use push::{CompletedPush, JudgeFuture, ProposedPush, PushJudge, RefUpdate, UpdateKind, Verdict};
 pub use question::RepositoryPath;
 pub use settings::{HousekeepingSettings, Settings};
-pub use tree::{Blob, EntryKind, File, Missing, TreeEntry, TreePage, TreePlace, TreeQuery, TreeWindow};
+pub use tree::{
+    Blob, EntryKind, File, MAX_KEPT_BYTES, Missing, TreeEntry, TreePage, TreePlace, TreeQuery, TreeWindow,
+};

@@ -16,6 +16,9 @@ const MAX_VISITED_ENTRIES: u64 = 500_000;
 /// The longest path in a list, in bytes.
 const MAX_PATH_BYTES: usize = 4096;
 
+/// The most bytes of a blob that are handed out in one piece; the others are read again as they are sent.
+pub const MAX_KEPT_BYTES: usize = 1024 * 1024;
+
 /// What an entry of a tree is. The order is that of lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EntryKind {
@@ -147,21 +150,19 @@ pub struct Blob {
     pub id: ObjectId,
     /// How many bytes it has.
     pub size: u64,
-    /// The bytes, unless there are more than was asked for.
+    /// The SHA-256 of the bytes in hexadecimal digits, unless there are more than was asked for.
+    pub content_sha256: Option<String>,
+    /// The bytes, unless there are more than was asked for or than [`MAX_KEPT_BYTES`].
     pub content: Option<Vec<u8>>,
 }
 
-impl Blob {
-    /// Returns the SHA-256 of the bytes in hexadecimal digits, where they are known.
-    pub fn content_sha256(&self) -> Option<String> {
-        use std::fmt::Write as _;
-        let digest = Sha256::digest(self.content.as_ref()?);
-        Some(digest.iter().fold(String::with_capacity(64), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        }))
-    }
+fn sha256(content: &[u8]) -> String {
+    use std::fmt::Write as _;
+    Sha256::digest(content).iter().fold(String::with_capacity(64), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// An entry as it stands in a tree object.
@@ -256,11 +257,14 @@ impl Objects {
         Ok(found.map(|entry| (commit, entry)).ok_or(Missing::Path))
     }
 
-    /// Returns a blob, with its bytes unless they are more than `at_most`.
+    /// Returns a blob, looked at if it has at most so many bytes.
     pub(crate) fn blob(&self, id: &ObjectId, at_most: u64) -> Result<Option<Blob>, Error> {
         let Some((Kind::Blob, size)) = self.header(id)? else { return Ok(None) };
         let content = if size <= at_most { self.content(id, Kind::Blob, at_most)? } else { None };
-        Ok(Some(Blob { id: id.clone(), size, content }))
+        let content_sha256 = content.as_deref().map(sha256);
+        // However long a client takes to read, it keeps no more than this of our memory.
+        let content = content.filter(|content| content.len() <= MAX_KEPT_BYTES);
+        Ok(Some(Blob { id: id.clone(), size, content_sha256, content }))
     }
 
     /// Lists what is in a folder.
@@ -385,7 +389,7 @@ impl Engine {
         self.read(id, move |objects| objects.list(&query)).await
     }
 
-    /// Returns a file at a commit, with its bytes unless they are more than `at_most`. A symbolic link is a file whose
+    /// Returns a file at a commit, looked at if it has at most so many bytes. A symbolic link is a file whose
     /// content is where it leads.
     pub async fn file(
         &self,
@@ -412,7 +416,7 @@ impl Engine {
         self.read(id, move |objects| Ok(path.is_root() || objects.entry_at(&tree, &path)?.is_some())).await
     }
 
-    /// Returns a blob by its id, with its bytes unless they are more than `at_most`.
+    /// Returns a blob by its id, looked at if it has at most so many bytes.
     pub async fn blob(&self, id: i64, blob: &ObjectId, at_most: u64) -> Result<Option<Blob>, Error> {
         let blob = blob.clone();
         self.read(id, move |objects| objects.blob(&blob, at_most)).await

@@ -408,6 +408,8 @@ fn folders_are_listed_page_by_page() {
     }
     assert_eq!(seen, all);
 
+    assert_eq!(world.get("/files/%C3%A9%20%252F.txt/raw").expect(200).text, "\u{e9} %2F.txt");
+
     for path in ["nothing", "b", "a/y", "module", "link/x"] {
         world.expect_error(&format!("/tree?path={path}"), 404, "404 invalid revision or path Not Found");
     }
@@ -562,6 +564,21 @@ fn large_files_come_raw_and_not_in_an_answer() {
     world.write("large", line.repeat(11 * 1024));
     world.commit_at("large", "2026-01-01T00:00:00Z");
     world.push();
+    // One that is neither small nor too large is sent as it is read, and is the same.
+    let middle = "0123456789abcde\n".repeat(200_001);
+    world.write("middle", &middle);
+    world.commit_at("middle", "2026-01-02T00:00:00Z");
+    world.push();
+    let answer = world.get("/files/middle").expect(200);
+    let file = answer.json();
+    let content =
+        base64::engine::general_purpose::STANDARD.decode(file["content"].as_str().unwrap()).unwrap();
+    assert!(content == middle.as_bytes());
+    assert_eq!((answer.header("content-type"), &file["size"]), (Some("application/json"), &json!(3_200_016)));
+    assert_eq!(answer.header("x-gitlab-content-sha256"), file["content_sha256"].as_str());
+    let blob = world.json(&format!("/blobs/{}", file["blob_id"].as_str().unwrap()));
+    assert_eq!(blob["content"], file["content"]);
+    assert!(world.get("/files/middle/raw").expect(200).text == middle);
     world.expect_error(
         "/files/large",
         422,

@@ -1,5 +1,7 @@
 //! Files and blobs of a repository.
 
+use std::io;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{
@@ -9,6 +11,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, stream};
 use portcullis_app::Error;
 use portcullis_app::access::Authorized;
 use portcullis_app::files::{self, BlamedLines, Blob, Content, File, MAX_FILE_BYTES};
@@ -71,7 +75,7 @@ struct About<'a> {
 impl About<'_> {
     fn put(&self, mut response: Response) -> Response {
         let file = self.file;
-        let sha256 = file.blob.content_sha256();
+        let sha256 = file.blob.content_sha256.as_deref();
         let mut set = |name: &'static str, value: &str| {
             // A name with control characters fits into no header.
             if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
@@ -80,7 +84,7 @@ impl About<'_> {
         };
         set("x-gitlab-blob-id", file.blob.id.as_str());
         set("x-gitlab-commit-id", file.commit.as_str());
-        if let Some(sha256) = &sha256 {
+        if let Some(sha256) = sha256 {
             set("x-gitlab-content-sha256", sha256);
         }
         set("x-gitlab-encoding", "base64");
@@ -98,13 +102,64 @@ fn revision(read: &mut Reader<'_>) -> String {
     read.filled_text("ref").unwrap_or_else(|| "HEAD".to_owned())
 }
 
-/// Returns the bytes of a blob as text in base64, or why they are not sent in one piece.
-fn base64_of(blob: &Blob) -> Result<String, ApiError> {
-    let content = blob.content.as_ref().ok_or_else(|| {
-        let text = format!("The file has more than {MAX_FILE_BYTES} bytes. Its raw content has no limit.");
-        Error::Unprocessable(text)
-    })?;
-    Ok(STANDARD.encode(content))
+/// Refuses to send a file in one answer that has too many bytes for it.
+fn must_fit(blob: &Blob) -> Result<(), ApiError> {
+    if blob.size <= MAX_FILE_BYTES {
+        return Ok(());
+    }
+    let text = format!("The file has more than {MAX_FILE_BYTES} bytes. Its raw content has no limit.");
+    Err(Error::Unprocessable(text).into())
+}
+
+/// Returns an object in JSON with one more key: the content, of `size` bytes, in base64.
+fn with_content(object: &Value, content: Content, size: u64) -> Response {
+    let text = object.to_string();
+    let begin = format!("{},\"content\":\"", text.strip_suffix('}').unwrap_or_default());
+    let body = match content {
+        Content::Whole(bytes) => Body::from(format!("{begin}{}\"}}", STANDARD.encode(bytes))),
+        Content::Stream(exchange) => {
+            let coding = Coding { body: exchange.body, rest: Vec::new(), missing: size, ended: false };
+            let coded = stream::unfold(coding, Coding::next);
+            Body::from_stream(stream::iter([Ok(Bytes::from(begin))]).chain(coded))
+        }
+    };
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Bytes that become text in base64 while they come.
+struct Coding<S> {
+    body: S,
+    /// Fewer than three bytes that have not been coded yet.
+    rest: Vec<u8>,
+    /// How many bytes are still to come.
+    missing: u64,
+    ended: bool,
+}
+
+impl<S: Stream<Item = io::Result<Bytes>> + Unpin> Coding<S> {
+    async fn next(mut self) -> Option<(io::Result<Bytes>, Self)> {
+        if self.ended {
+            return None;
+        }
+        let coded = match self.body.next().await {
+            Some(Ok(bytes)) => {
+                self.missing = self.missing.saturating_sub(bytes.len() as u64);
+                self.rest.extend_from_slice(&bytes);
+                let whole = self.rest.len() / 3 * 3;
+                let text = STANDARD.encode(&self.rest[..whole]);
+                self.rest.drain(..whole);
+                return Some((Ok(text.into()), self));
+            }
+            Some(Err(error)) => Err(error),
+            // A content that is cut short must not look whole.
+            None if self.missing > 0 => Err(io::Error::other("the content was cut short")),
+            None => Ok(format!("{}\"}}", STANDARD.encode(&self.rest)).into()),
+        };
+        self.ended = true;
+        Some((coded, self))
+    }
 }
 
 /// Answers a file with its content in base64.
@@ -127,29 +182,40 @@ pub async fn get(
         return Ok(mark.unchanged());
     }
     let last_commit = files::last_commit(&state.forge, &access, &file, path).await?.to_string();
-    let body = match method {
-        // Also of a file that is too large for an answer.
-        Method::HEAD => Value::Null,
-        _ => json!({
-            "file_name": file.entry.name(),
-            "file_path": path,
-            "size": file.blob.size,
-            "encoding": "base64",
-            "content_sha256": file.blob.content_sha256(),
-            "ref": revision,
-            "blob_id": file.blob.id.as_str(),
-            "commit_id": file.commit.as_str(),
-            "last_commit_id": last_commit,
-            "execute_filemode": file.entry.is_executable(),
-            "content": base64_of(&file.blob)?,
-        }),
-    };
     let about = About { file: &file, path, revision: &revision, last_commit };
-    let mut response = about.put(mark.put(ok(body)));
+    // The headers are made first: they say something about the content, which is then given away.
+    let described = about.put(mark.put(ok(Value::Null)));
+    // Also of a file that is too large for an answer.
     if method == Method::HEAD {
-        *response.body_mut() = Body::empty();
+        return Ok(described.map(|_| Body::empty()));
     }
+    must_fit(&file.blob)?;
+    let object = json!({
+        "file_name": file.entry.name(),
+        "file_path": path,
+        "size": file.blob.size,
+        "encoding": "base64",
+        "content_sha256": file.blob.content_sha256,
+        "ref": revision,
+        "blob_id": file.blob.id.as_str(),
+        "commit_id": file.commit.as_str(),
+        "last_commit_id": about.last_commit,
+        "execute_filemode": file.entry.is_executable(),
+    });
+    let size = file.blob.size;
+    let content = files::content(&state.forge, &access, file.blob).await?;
+    let mut response = with_content(&object, content, size);
+    add_headers(&mut response, &described);
     Ok(response)
+}
+
+/// Gives an answer the headers of another, but for what they say about its body.
+fn add_headers(response: &mut Response, described: &Response) {
+    for (name, value) in described.headers() {
+        if name != CONTENT_TYPE && name != CONTENT_LENGTH {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
 }
 
 /// Sends the bytes of a file.
@@ -165,7 +231,7 @@ pub async fn raw(
     let revision = revision(&mut read);
     read.finish()?;
     let path = path_text(&parts, "file_path").trim_matches('/');
-    let mut file = files::get(&state.forge, &access, &revision, path).await?;
+    let file = files::get(&state.forge, &access, &revision, path).await?;
     let mark = Mark::of(&[file.blob.id.as_str()]);
     if mark.is_known(&headers) {
         return Ok(mark.unchanged());
@@ -177,13 +243,10 @@ pub async fn raw(
     let (text, size, name) = (is_text(&file.blob), file.blob.size, file.entry.name().to_owned());
     let content = match method {
         Method::HEAD => None,
-        _ => {
-            let blob = Blob { id: file.blob.id.clone(), size, content: file.blob.content.take() };
-            Some(files::content(&state.forge, &access, blob).await?)
-        }
+        _ => Some(files::content(&state.forge, &access, file.blob).await?),
     };
     let mut response = sent(content, text, size, &name);
-    response.headers_mut().extend(described.headers().clone());
+    add_headers(&mut response, &described);
     Ok(response)
 }
 
@@ -269,12 +332,11 @@ pub async fn blob(
     parts: PathParts,
 ) -> ApiResult {
     let blob = files::blob(&state.forge, &access, path_text(&parts, "sha")).await?;
-    Ok(ok(json!({
-        "size": blob.size,
-        "encoding": "base64",
-        "content": base64_of(&blob)?,
-        "sha": blob.id.as_str(),
-    })))
+    must_fit(&blob)?;
+    let object = json!({ "size": blob.size, "encoding": "base64", "sha": blob.id.as_str() });
+    let size = blob.size;
+    let content = files::blob_content(&state.forge, &access, blob).await?;
+    Ok(with_content(&object, content, size))
 }
 
 /// Sends the bytes of a blob.
