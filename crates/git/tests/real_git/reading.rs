@@ -79,7 +79,6 @@ async fn an_archive_ends_with_its_client() {
     assert_eq!(forge.engine.stats().running, 1);
     drop(archive);
     assert!(forge.quiet().await);
-    assert_eq!(forge.engine.stats().killed_total, 1);
 
     let blob = forge.engine.file(1, "main", path("large"), 10).await.unwrap().unwrap().blob;
     assert_eq!((blob.size, blob.content), (32 * 1024 * 1024, None));
