@@ -198,7 +198,10 @@ fn plain(error: EngineError) -> Error {
     match error {
         EngineError::TooLarge { .. } => Error::RequestTooLarge,
         EngineError::Interrupted { .. } => Error::BadRequest("The file ended early".to_owned()),
-        EngineError::Busy | EngineError::DiskFull | EngineError::Unavailable { .. } => {
+        EngineError::Busy
+        | EngineError::UploadLost
+        | EngineError::DiskFull
+        | EngineError::Unavailable { .. } => {
             tracing::warn!(error = %error, "the blob store does not take or give content");
             Error::Overloaded(RETRY_AFTER)
         }
