@@ -366,6 +366,63 @@ fn push_and_delete(image: &ImageRepository) -> bool {
     true
 }
 
+/// Files with the same content are published and deleted, while two collectors at a time find everything old that is not
+/// linked. What was acknowledged can be downloaded, until the one who published it deletes it.
+#[test]
+fn files_race_with_collectors() {
+    const ENOUGH: usize = 6;
+    let forge = forge!();
+    let projects: Vec<_> = (0..3).map(|_| forge.project("private")).collect();
+    let (acknowledged, collected) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let begun = Instant::now();
+    let goes_on = || {
+        let idle =
+            acknowledged.load(Ordering::Relaxed) < ENOUGH || collected.load(Ordering::Relaxed) < ENOUGH;
+        begun.elapsed() < Duration::from_secs(1) || (idle && begun.elapsed() < Duration::from_secs(120))
+    };
+    std::thread::scope(|scope| {
+        let collector = scope.spawn(|| {
+            while goes_on() {
+                forge.clock.advance_seconds(DAY);
+                std::thread::scope(|scope| {
+                    for both in [scope.spawn(|| collect(&forge).blobs), scope.spawn(|| collect(&forge).blobs)]
+                    {
+                        collected
+                            .fetch_add(usize::try_from(both.join().unwrap()).unwrap(), Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        let publishers = projects.iter().map(|project| {
+            scope.spawn(|| {
+                let root = forge.root().clone();
+                while goes_on() {
+                    // It waits where the same content is just being deleted.
+                    let made = root.publish(project.id, "tool/1/f?select=package_file", b"shared by all");
+                    if made.status == 503 {
+                        continue;
+                    }
+                    let package = made.expect(201).json()["package_id"].clone();
+                    let path = format!("/api/v4/projects/{}/packages/generic/tool/1/f", project.id);
+                    assert_eq!(root.send("GET", &path, &[], b"").expect(200).text, "shared by all");
+                    root.delete(&project.path(&format!("/packages/{package}"))).expect(204);
+                    acknowledged.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        });
+        for one in publishers.collect::<Vec<_>>() {
+            one.join().unwrap();
+        }
+        collector.join().unwrap();
+    });
+    let (acknowledged, collected) = (acknowledged.into_inner(), collected.into_inner());
+    assert!(
+        acknowledged >= ENOUGH && collected >= ENOUGH,
+        "{acknowledged} files, {collected} blobs collected"
+    );
+    assert_eq!(verify(&forge, Damaged::IsReported).faults, []);
+}
+
 #[test]
 fn damage_is_found_removed_and_repaired_by_the_next_push() {
     let forge = forge!();

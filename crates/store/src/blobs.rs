@@ -156,6 +156,7 @@ statements! {
         "UPDATE blobs SET deleting_at = $2 WHERE id = $1 AND touched_at < $3 AND deleting_at IS NULL AND NOT ",
         linked!("blobs.id")
     );
+    SPARE_LINKED = concat!("UPDATE blobs SET deleting_at = NULL WHERE id = $1 AND deleting_at = $2 AND ", linked!("blobs.id"));
     BEING_DELETED_AFTER = "SELECT b.id, b.digest, b.size FROM blobs b WHERE b.id > $1 AND b.deleting_at IS NOT NULL \
         ORDER BY b.id LIMIT $2";
     GO_ON_DELETING = "UPDATE blobs SET deleting_at = $2 WHERE id = $1 AND deleting_at < $3";
@@ -423,7 +424,10 @@ pub async fn unused_after(tx: &mut Tx, after: BlobId, cutoff: i64, limit: i64) -
 /// # Errors
 /// The database's.
 pub async fn begin_deletion(tx: &mut Tx, blob: BlobId, cutoff: i64, now: i64) -> Result<bool, Error> {
-    Ok(tx.run(&BEGIN_DELETION, &[V::from(blob.0), V::from(now), V::from(cutoff)]).await? > 0)
+    let begun = tx.run(&BEGIN_DELETION, &[V::from(blob.0), V::from(now), V::from(cutoff)]).await? > 0;
+    // Where that waited for somebody who held the row, PostgreSQL looked at the links as they were before. The row is ours
+    // now, so nobody can add one any more.
+    Ok(begun && tx.run(&SPARE_LINKED, &[V::from(blob.0), V::from(now)]).await? == 0)
 }
 
 /// Returns up to `limit` blobs behind `after` whose deletion was begun.
