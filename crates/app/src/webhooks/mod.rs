@@ -1,7 +1,7 @@
 //! Web hooks: addresses that Maintainers have called when something happens in their project.
 //!
-//! The call is a row, written in the transaction that makes the thing happen; [`calls`] makes it afterwards. What is told
-//! in a call is in [`occasions`].
+//! The call is a row, written in the transaction that makes the thing happen; `calls` makes it afterwards. What is told
+//! in a call is in `occasions`.
 
 pub(crate) mod calls;
 pub(crate) mod occasions;
