@@ -475,6 +475,7 @@ impl Place for on::Namespace {
             issues: Enabled,
             container_registry: Enabled,
             packages: Enabled,
+            merge_requests: Enabled,
         }))
     }
 

@@ -14,7 +14,7 @@ use portcullis_store::issues::{
     self, Issue, IssueFilter, IssueState, MAX_ASSIGNEES, MAX_LABELS, NewIssue, Relation, Sight,
 };
 use portcullis_store::members::{self, MemberFilter, Place, Reach};
-use portcullis_store::notes::{self, NewNote};
+use portcullis_store::notes::{self, NewNote, Noteable};
 use portcullis_store::projects;
 use portcullis_store::select::{Listing, Window};
 use portcullis_store::users::User;
@@ -476,7 +476,7 @@ async fn change_state(
     issues::set_closed(tx, access.project(), issue.id, closed).await?;
     let note = NewNote {
         project: access.project(),
-        issue: issue.id,
+        on: Noteable::Issue(issue.id),
         author: user,
         body: word,
         system: true,

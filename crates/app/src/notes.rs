@@ -8,7 +8,7 @@ use portcullis_rules::id::NoteId;
 use portcullis_store::db::Tx;
 use portcullis_store::events::{self, NewEvent};
 use portcullis_store::issues::{self, Issue};
-use portcullis_store::notes::{self, NewNote, Note, NoteFilter};
+use portcullis_store::notes::{self, NewNote, Note, NoteFilter, Noteable};
 use portcullis_store::projects;
 use portcullis_store::select::{Listing, Window};
 use serde_json::json;
@@ -50,7 +50,7 @@ pub async fn list(
 ) -> Result<Listing<Note>, Error> {
     let mut tx = forge.db().read().await?;
     let issue = get_visible(&mut tx, access, iid).await?;
-    Ok(notes::list(&mut tx, access.project(), issue.id, sight(access), filter, window).await?)
+    Ok(notes::list(&mut tx, access.project(), Noteable::Issue(issue.id), sight(access), filter, window).await?)
 }
 
 /// Returns one comment on an issue.
@@ -74,7 +74,7 @@ async fn get_shown<A: Act<On = on::Project>>(
     issue: &Issue,
     id: NoteId,
 ) -> Result<Note, Error> {
-    notes::find(tx, access.project(), issue.id, id, sight(access)).await?.ok_or(Error::NotFound("Note"))
+    notes::find(tx, access.project(), Noteable::Issue(issue.id), id, sight(access)).await?.ok_or(Error::NotFound("Note"))
 }
 
 fn check_body(body: &str) -> Result<(), Error> {
@@ -138,7 +138,7 @@ pub async fn create(
     let identity = access.identity()?;
     let new = NewNote {
         project: access.project(),
-        issue: issue.id,
+        on: Noteable::Issue(issue.id),
         author: identity.user,
         body,
         system: false,

@@ -142,6 +142,9 @@ fn refusal(door: Door, action: Action, denial: Denial, caller: &Caller) -> Answe
             answer(403, r#"{"message":"403 Forbidden - Packages are disabled in this project"}"#)
         }
         (_, _, Denial::FeatureOff(Feature::Repository)) => answer(403, r#"{"message":"403 Forbidden"}"#),
+        (_, _, Denial::FeatureOff(Feature::MergeRequests)) => {
+            answer(403, r#"{"message":"403 Forbidden - Merge requests are disabled in this project"}"#)
+        }
         (_, _, Denial::FeatureOff(Feature::Issues)) => {
             answer(403, r#"{"message":"403 Forbidden - Issues are disabled in this project"}"#)
         }
@@ -238,6 +241,7 @@ fn resource(visibility: Visibility, role: Option<Role>) -> ResourceFacts {
         issues: on,
         container_registry: on,
         packages: on,
+        merge_requests: on,
     }
 }
 
@@ -596,6 +600,7 @@ fn project_place(
             issues: features,
             container_registry: features,
             packages: features,
+            merge_requests: features,
         }),
         askers,
         token,

@@ -26,6 +26,8 @@ ids! {
     TokenId;
     /// An issue, unique in the instance (clients mostly use its number inside the project).
     IssueId;
+    /// A merge request, unique in the instance (clients mostly use its number inside the project).
+    MergeRequestId;
     /// A comment.
     NoteId;
     /// A label.

@@ -11,6 +11,7 @@ pub mod bot;
 pub mod color;
 pub mod files;
 pub mod id;
+pub mod merging;
 pub mod names;
 pub mod packages;
 pub mod secret;

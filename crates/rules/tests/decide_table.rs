@@ -35,6 +35,7 @@ fn resource(visibility: Visibility, role: Option<Role>) -> ResourceFacts {
         issues: FeatureAccess::Enabled,
         container_registry: FeatureAccess::Enabled,
         packages: FeatureAccess::Enabled,
+        merge_requests: FeatureAccess::Enabled,
     }
 }
 
@@ -195,6 +196,7 @@ fn an_archived_project_or_a_switched_off_part_refuses_what_the_table_says() {
             issues: FeatureAccess::Disabled,
             container_registry: FeatureAccess::Disabled,
             packages: FeatureAccess::Disabled,
+            merge_requests: FeatureAccess::Disabled,
             ..resource(Visibility::Public, Some(Role::Owner))
         };
         let answer = decide(&owner, &Facts::Resource(Some(off)), *action);

@@ -23,6 +23,7 @@ pub mod issues;
 pub mod jobs;
 pub mod labels;
 pub mod members;
+pub mod merge_requests;
 pub mod migrate;
 pub mod milestones;
 pub mod namespaces;
@@ -57,6 +58,7 @@ pub fn statements() -> impl Iterator<Item = &'static db::Statement> {
         jobs::STATEMENTS,
         labels::STATEMENTS,
         members::STATEMENTS,
+        merge_requests::STATEMENTS,
         milestones::STATEMENTS,
         namespaces::STATEMENTS,
         notes::STATEMENTS,

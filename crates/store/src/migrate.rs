@@ -36,6 +36,11 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0004_uploads_and_packages.sql"),
     },
     Migration { version: 5, name: "webhooks", sql: include_str!("../migrations/0005_webhooks.sql") },
+    Migration {
+        version: 6,
+        name: "merge_requests",
+        sql: include_str!("../migrations/0006_merge_requests.sql"),
+    },
 ];
 
 /// What a run of [`migrate`] did.

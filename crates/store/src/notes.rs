@@ -1,13 +1,38 @@
-//! Comments on issues.
+//! Comments on issues and merge requests.
 //!
-//! A comment is only ever found inside its issue. Internal ones are left out by the reading statements themselves.
+//! A comment is only ever found inside what it is on. Internal ones are left out by the reading statements themselves.
 
-use portcullis_rules::id::{IssueId, NoteId, ProjectId, UserId};
+use portcullis_rules::id::{IssueId, MergeRequestId, NoteId, ProjectId, UserId};
 
 use crate::db::{Error, Row, Tx, V, statements};
 use crate::issues::Sight;
 use crate::select::{Conditions, Listing, Window};
 use crate::users::{self, User};
+
+/// What a comment is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noteable {
+    /// An issue.
+    Issue(IssueId),
+    /// A merge request.
+    MergeRequest(MergeRequestId),
+}
+
+impl Noteable {
+    fn issue(self) -> Option<i64> {
+        match self {
+            Noteable::Issue(id) => Some(id.0),
+            Noteable::MergeRequest(_) => None,
+        }
+    }
+
+    fn merge_request(self) -> Option<i64> {
+        match self {
+            Noteable::MergeRequest(id) => Some(id.0),
+            Noteable::Issue(_) => None,
+        }
+    }
+}
 
 /// A comment as recorded.
 #[derive(Clone, Debug)]
@@ -16,8 +41,8 @@ pub struct Note {
     pub id: NoteId,
     /// The project.
     pub project: ProjectId,
-    /// The issue.
-    pub issue: IssueId,
+    /// What it is on.
+    pub on: Noteable,
     /// Who wrote it, or the Ghost User.
     pub author: User,
     /// What it says, in Markdown.
@@ -37,7 +62,7 @@ macro_rules! columns {
     () => {
         "u.id, u.username, u.name, u.email, u.kind, u.administrator_since, u.external_since, u.blocked_at, \
          u.bot_project_id, u.created_by, u.created_at, \
-         n.id, n.project_id, n.issue_id, n.body, n.system_at, n.internal_at, n.created_at, n.updated_at"
+         n.id, n.project_id, n.issue_id, n.merge_request_id, n.body, n.system_at, n.internal_at, n.created_at, n.updated_at"
     };
 }
 
@@ -47,19 +72,27 @@ fn read(row: &Row<'_>) -> Result<Note, Error> {
         author: users::read_at(row, 0)?,
         id: NoteId(row.get(at)?),
         project: ProjectId(row.get(at + 1)?),
-        issue: IssueId(row.get(at + 2)?),
-        body: row.get(at + 3)?,
-        system: row.get::<Option<i64>>(at + 4)?.is_some(),
-        internal: row.get::<Option<i64>>(at + 5)?.is_some(),
-        created_at: row.get(at + 6)?,
-        updated_at: row.get(at + 7)?,
+        on: match (row.get::<Option<i64>>(at + 2)?, row.get::<Option<i64>>(at + 3)?) {
+            (Some(issue), _) => Noteable::Issue(IssueId(issue)),
+            (None, Some(merge_request)) => Noteable::MergeRequest(MergeRequestId(merge_request)),
+            (None, None) => return Err(Error::Corrupt("a comment is on nothing".to_owned())),
+        },
+        body: row.get(at + 4)?,
+        system: row.get::<Option<i64>>(at + 5)?.is_some(),
+        internal: row.get::<Option<i64>>(at + 6)?.is_some(),
+        created_at: row.get(at + 7)?,
+        updated_at: row.get(at + 8)?,
     })
 }
 
 statements! {
-    INSERT = "INSERT INTO notes (project_id, issue_id, author_id, body, system_at, internal_at, created_at, updated_at) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $7) RETURNING id";
-    FIND = concat!(
+    INSERT = "INSERT INTO notes (project_id, issue_id, merge_request_id, author_id, body, system_at, internal_at, \
+        created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) RETURNING id";
+    FIND_ON_MERGE_REQUEST = concat!(
+        "SELECT ", columns!(), " FROM notes n JOIN users u ON u.id = n.author_id \
+        WHERE n.project_id = $1 AND n.merge_request_id = $2 AND n.id = $3 AND (n.internal_at IS NULL OR $4 = 1)"
+    );
+    FIND_ON_ISSUE = concat!(
         "SELECT ", columns!(), " FROM notes n JOIN users u ON u.id = n.author_id \
         WHERE n.project_id = $1 AND n.issue_id = $2 AND n.id = $3 AND (n.internal_at IS NULL OR $4 = 1)"
     );
@@ -75,8 +108,8 @@ statements! {
 pub struct NewNote<'a> {
     /// The project.
     pub project: ProjectId,
-    /// The issue.
-    pub issue: IssueId,
+    /// What it is on.
+    pub on: Noteable,
     /// Who writes it.
     pub author: UserId,
     /// What it says.
@@ -94,7 +127,8 @@ pub struct NewNote<'a> {
 pub async fn insert(tx: &mut Tx, new: &NewNote<'_>, now: i64) -> Result<NoteId, Error> {
     let params = [
         V::from(new.project.0),
-        V::from(new.issue.0),
+        V::from(new.on.issue()),
+        V::from(new.on.merge_request()),
         V::from(new.author.0),
         V::from(new.body),
         V::from(new.system.then_some(now)),
@@ -105,19 +139,23 @@ pub async fn insert(tx: &mut Tx, new: &NewNote<'_>, now: i64) -> Result<NoteId, 
     id.map(NoteId).ok_or_else(|| Error::Corrupt("an insert returned no id".to_owned()))
 }
 
-/// Returns the comment with this id on an issue, if it is one that is shown.
+/// Returns the comment with this id on something, if it is one that is shown.
 ///
 /// # Errors
 /// The database's.
 pub async fn find(
     tx: &mut Tx,
     project: ProjectId,
-    issue: IssueId,
+    on: Noteable,
     id: NoteId,
     sight: Sight,
 ) -> Result<Option<Note>, Error> {
-    let params = [V::from(project.0), V::from(issue.0), V::from(id.0), V::from(sight.everything())];
-    tx.one(&FIND, &params, read).await
+    let (statement, on) = match on {
+        Noteable::Issue(issue) => (&FIND_ON_ISSUE, issue.0),
+        Noteable::MergeRequest(merge_request) => (&FIND_ON_MERGE_REQUEST, merge_request.0),
+    };
+    let params = [V::from(project.0), V::from(on), V::from(id.0), V::from(sight.everything())];
+    tx.one(statement, &params, read).await
 }
 
 /// Changes what a comment says, and what the feed quotes of it: a comment may be changed for what it gave away.
@@ -179,21 +217,26 @@ pub struct NoteFilter {
     pub ascending: bool,
 }
 
-/// Returns the comments on an issue that are shown.
+/// Returns the comments on something that are shown.
 ///
 /// # Errors
 /// The database's.
 pub async fn list(
     tx: &mut Tx,
     project: ProjectId,
-    issue: IssueId,
+    on: Noteable,
     sight: Sight,
     filter: NoteFilter,
     window: Window,
 ) -> Result<Listing<Note>, Error> {
     let mut conditions = Conditions::default();
     conditions.and("n.project_id = ?", [project.0.into()]);
-    conditions.and("n.issue_id = ?", [issue.0.into()]);
+    match on {
+        Noteable::Issue(issue) => conditions.and("n.issue_id = ?", [issue.0.into()]),
+        Noteable::MergeRequest(merge_request) => {
+            conditions.and("n.merge_request_id = ?", [merge_request.0.into()])
+        }
+    }
     if sight != Sight::Everything {
         conditions.and("n.internal_at IS NULL", []);
     }

@@ -2,6 +2,7 @@
 
 use portcullis_rules::access::{FeatureAccess, ResourceFacts, Role, Visibility};
 use portcullis_rules::id::{NamespaceId, ProjectId, UserId};
+use portcullis_rules::merging::{MergeMethod, SquashOption};
 use portcullis_rules::names::IdOrPath;
 
 use crate::audience::{Audience, MEMBER_PROJECTS};
@@ -60,6 +61,10 @@ pub struct Project {
     pub container_registry_access: FeatureAccess,
     /// Who may use its packages.
     pub packages_access: FeatureAccess,
+    /// Who may use its merge requests.
+    pub merge_requests_access: FeatureAccess,
+    /// How its branches are merged.
+    pub merging: Merging,
     /// How many bytes its images, uploads and packages may take; `None` is no limit.
     pub container_quota_bytes: Option<i64>,
     /// What is deleted from its images from time to time; `None` when that was never set.
@@ -68,12 +73,49 @@ pub struct Project {
     pub open_issues: i64,
 }
 
+/// How the branches of a project are merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Merging {
+    /// What merging makes.
+    pub method: MergeMethod,
+    /// Whether the commits of a merge request become one.
+    pub squash: SquashOption,
+    /// Whether the source branch of a merge request goes with merging, unless it is asked for otherwise.
+    pub removes_source_branch: bool,
+    /// Whether issues that a merge request names are closed with it.
+    pub closes_issues: bool,
+    /// Whether nothing is merged unless the statuses of its last commit are there and good.
+    pub needs_success: bool,
+    /// Whether a status that was skipped is good.
+    pub skipped_is_success: bool,
+    /// Whether nothing is merged before its discussions are resolved.
+    pub needs_resolved_discussions: bool,
+}
+
+fn read_merging(row: &Row<'_>, at: usize) -> Result<Merging, Error> {
+    let method = row.text(at)?;
+    let squash = row.text(at + 1)?;
+    Ok(Merging {
+        method: MergeMethod::from_name(method)
+            .ok_or_else(|| Error::Corrupt(format!("projects.merge_method is {method}")))?,
+        squash: SquashOption::from_name(squash)
+            .ok_or_else(|| Error::Corrupt(format!("projects.squash_option is {squash}")))?,
+        removes_source_branch: row.get::<Option<i64>>(at + 2)?.is_none(),
+        closes_issues: row.get::<Option<i64>>(at + 3)?.is_none(),
+        needs_success: row.get::<Option<i64>>(at + 4)?.is_some(),
+        skipped_is_success: row.get::<Option<i64>>(at + 5)?.is_some(),
+        needs_resolved_discussions: row.get::<Option<i64>>(at + 6)?.is_some(),
+    })
+}
+
 const COLUMNS: &str = "p.id, p.namespace_id, n.name, n.path, n.full_path, n.parent_id, n.owner_id, p.creator_id, p.name, \
      p.path, p.full_path, p.description, p.visibility, p.default_branch, p.object_format, p.repository_access, \
      p.issues_access, p.first_pushed_at, p.archived_at, p.last_activity_at, p.created_at, p.updated_at, \
      (SELECT COUNT(*) FROM issues i WHERE i.project_id = p.id AND i.closed_at IS NULL AND i.confidential_at IS NULL), \
      p.container_registry_access, p.container_quota_bytes, \
-     c.enabled_at, c.cadence, c.keep_n, c.older_than, c.name_regex, c.name_regex_keep, c.next_run_at, p.packages_access";
+     c.enabled_at, c.cadence, c.keep_n, c.older_than, c.name_regex, c.name_regex_keep, c.next_run_at, p.packages_access, \
+     p.merge_requests_access, p.merge_method, p.squash_option, p.source_branches_kept_since, p.autoclose_off_since, \
+     p.merge_needs_success_since, p.merge_after_skipped_since, p.merge_needs_resolved_since";
 
 const FROM: &str = "projects p JOIN namespaces n ON n.id = p.namespace_id \
      LEFT JOIN container_cleanup_policies c ON c.project_id = p.id";
@@ -116,6 +158,8 @@ fn read(row: &Row<'_>) -> Result<Project, Error> {
         container_quota_bytes: row.get(24)?,
         cleanup_policy: cleanup_policies::read(row, 25)?,
         packages_access: feature(row.text(32)?)?,
+        merge_requests_access: feature(row.text(33)?)?,
+        merging: read_merging(row, 34)?,
     })
 }
 
@@ -128,7 +172,9 @@ statements! {
         p.issues_access, p.first_pushed_at, p.archived_at, p.last_activity_at, p.created_at, p.updated_at, \
         (SELECT COUNT(*) FROM issues i WHERE i.project_id = p.id AND i.closed_at IS NULL AND i.confidential_at IS NULL), \
         p.container_registry_access, p.container_quota_bytes, \
-        c.enabled_at, c.cadence, c.keep_n, c.older_than, c.name_regex, c.name_regex_keep, c.next_run_at, p.packages_access \
+        c.enabled_at, c.cadence, c.keep_n, c.older_than, c.name_regex, c.name_regex_keep, c.next_run_at, p.packages_access, \
+     p.merge_requests_access, p.merge_method, p.squash_option, p.source_branches_kept_since, p.autoclose_off_since, \
+     p.merge_needs_success_since, p.merge_after_skipped_since, p.merge_needs_resolved_since \
         FROM projects p JOIN namespaces n ON n.id = p.namespace_id \
         LEFT JOIN container_cleanup_policies c ON c.project_id = p.id WHERE p.id = $1 AND p.deletion_requested_at IS NULL";
     FACTS_BY_ID = "SELECT p.id, p.full_path, p.visibility, p.repository_access, p.issues_access, p.archived_at, \
@@ -136,13 +182,13 @@ statements! {
           AND (m.expires_at IS NULL OR m.expires_at > $3)), \
         (SELECT MAX(m.access_level) FROM namespace_ancestors a JOIN members m ON m.namespace_id = a.ancestor_id \
           WHERE a.descendant_id = p.namespace_id AND m.user_id = $2 AND (m.expires_at IS NULL OR m.expires_at > $3)), \
-        p.container_registry_access, p.packages_access FROM projects p WHERE p.id = $1 AND p.deletion_requested_at IS NULL";
+        p.container_registry_access, p.packages_access, p.merge_requests_access FROM projects p WHERE p.id = $1 AND p.deletion_requested_at IS NULL";
     FACTS_BY_PATH = "SELECT p.id, p.full_path, p.visibility, p.repository_access, p.issues_access, p.archived_at, \
         (SELECT MAX(m.access_level) FROM members m WHERE m.project_id = p.id AND m.user_id = $2 \
           AND (m.expires_at IS NULL OR m.expires_at > $3)), \
         (SELECT MAX(m.access_level) FROM namespace_ancestors a JOIN members m ON m.namespace_id = a.ancestor_id \
           WHERE a.descendant_id = p.namespace_id AND m.user_id = $2 AND (m.expires_at IS NULL OR m.expires_at > $3)), \
-        p.container_registry_access, p.packages_access FROM projects p WHERE lower(p.full_path) = $1 AND p.deletion_requested_at IS NULL";
+        p.container_registry_access, p.packages_access, p.merge_requests_access FROM projects p WHERE lower(p.full_path) = $1 AND p.deletion_requested_at IS NULL";
     UPDATE = "UPDATE projects SET name = $2, description = $3, visibility = $4, default_branch = $5, repository_access = $6, \
         issues_access = $7, path = $8, full_path = $9, updated_at = $10, container_registry_access = $11, \
         container_quota_bytes = $12 WHERE id = $1";
@@ -151,7 +197,7 @@ statements! {
           AND (m.expires_at IS NULL OR m.expires_at > $3)), \
         (SELECT MAX(m.access_level) FROM namespace_ancestors a JOIN members m ON m.namespace_id = a.ancestor_id \
           WHERE a.descendant_id = p.namespace_id AND m.user_id = $2 AND (m.expires_at IS NULL OR m.expires_at > $3)), \
-        p.container_registry_access, p.packages_access FROM projects p WHERE lower(p.full_path) IN ($1, $4, $5) \
+        p.container_registry_access, p.packages_access, p.merge_requests_access FROM projects p WHERE lower(p.full_path) IN ($1, $4, $5) \
         AND p.deletion_requested_at IS NULL ORDER BY length(p.full_path) DESC LIMIT 1";
     SET_ARCHIVED = "UPDATE projects SET archived_at = $2, updated_at = $3 WHERE id = $1";
     SET_PACKAGES_ACCESS = "UPDATE projects SET packages_access = $2 WHERE id = $1";
@@ -163,6 +209,11 @@ statements! {
         AND deletion_requested_at IS NULL RETURNING last_issue_iid";
     NEXT_MILESTONE = "UPDATE projects SET last_milestone_iid = last_milestone_iid + 1, last_activity_at = $2 \
         WHERE id = $1 AND deletion_requested_at IS NULL RETURNING last_milestone_iid";
+    NEXT_MERGE_REQUEST = "UPDATE projects SET last_merge_request_iid = last_merge_request_iid + 1, last_activity_at = $2 \
+        WHERE id = $1 AND deletion_requested_at IS NULL RETURNING last_merge_request_iid";
+    SET_MERGING = "UPDATE projects SET merge_requests_access = $2, merge_method = $3, squash_option = $4, \
+        source_branches_kept_since = $5, autoclose_off_since = $6, merge_needs_success_since = $7, \
+        merge_after_skipped_since = $8, merge_needs_resolved_since = $9 WHERE id = $1";
     REQUEST_DELETION = "UPDATE projects SET deletion_requested_at = $2, \
         full_path = full_path || '/-deleted-' || CAST(id AS TEXT) WHERE id = $1 AND deletion_requested_at IS NULL";
     DELETE = "DELETE FROM projects WHERE id = $1 AND deletion_requested_at IS NOT NULL";
@@ -265,6 +316,7 @@ fn read_facts(row: &Row<'_>) -> Result<ProjectFacts, Error> {
             issues: feature(row.text(4)?)?,
             container_registry: feature(row.text(8)?)?,
             packages: feature(row.text(9)?)?,
+            merge_requests: feature(row.text(10)?)?,
         },
     })
 }
@@ -327,6 +379,35 @@ pub async fn update(tx: &mut Tx, project: &Project, now: i64) -> Result<(), Erro
         V::from(project.container_quota_bytes),
     ];
     tx.run(&UPDATE, &params).await?;
+    Ok(())
+}
+
+/// Takes the next number of a merge request in a project; nothing when the project is gone.
+///
+/// # Errors
+/// The database's.
+pub async fn next_merge_request_iid(tx: &mut Tx, id: ProjectId, now: i64) -> Result<Option<i64>, Error> {
+    tx.one(&NEXT_MERGE_REQUEST, &[V::from(id.0), V::from(now)], |row| row.get(0)).await
+}
+
+/// Records who may use a project's merge requests, and how its branches are merged.
+///
+/// # Errors
+/// The database's.
+pub async fn set_merging(tx: &mut Tx, project: &Project, now: i64) -> Result<(), Error> {
+    let merging = &project.merging;
+    let params = [
+        V::from(project.id.0),
+        V::from(project.merge_requests_access.name()),
+        V::from(merging.method.name()),
+        V::from(merging.squash.name()),
+        V::from((!merging.removes_source_branch).then_some(now)),
+        V::from((!merging.closes_issues).then_some(now)),
+        V::from(merging.needs_success.then_some(now)),
+        V::from(merging.skipped_is_success.then_some(now)),
+        V::from(merging.needs_resolved_discussions.then_some(now)),
+    ];
+    tx.run(&SET_MERGING, &params).await?;
     Ok(())
 }
 

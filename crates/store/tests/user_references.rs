@@ -18,7 +18,7 @@ use portcullis_store::events::{self, NewEvent};
 use portcullis_store::issues::{self, NewIssue, Sight};
 use portcullis_store::members::{self, Place as MemberOf};
 use portcullis_store::namespaces::{self, NewNamespace};
-use portcullis_store::notes::{self, NewNote};
+use portcullis_store::notes::{self, NewNote, Noteable};
 use portcullis_store::packages::{self, GENERIC, Version};
 use portcullis_store::projects::{self, NewProject};
 use portcullis_store::releases::{self, NewRelease};
@@ -155,7 +155,8 @@ async fn leave_traces(tx: &mut Tx, user: UserId) {
     issues::set_closed(tx, project, issue, Some((user, NOW))).await.unwrap();
     let edited = issues::find(tx, project, 1, Sight::Everything).await.unwrap().unwrap();
     issues::update(tx, &edited, Some(user), NOW).await.unwrap();
-    let note = NewNote { project, issue, author: user, body: "text", system: false, internal: false };
+    let on = Noteable::Issue(issue);
+    let note = NewNote { project, on, author: user, body: "text", system: false, internal: false };
     let note = notes::insert(tx, &note, NOW).await.unwrap();
     notes::update(tx, project, note, "text", "{}", user, NOW).await.unwrap();
     let event = NewEvent {

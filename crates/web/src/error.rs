@@ -140,6 +140,10 @@ impl ApiError {
                 StatusCode::FORBIDDEN,
                 "Forbidden - The container registry is disabled in this project",
             ),
+            (_, Denial::FeatureOff(Feature::MergeRequests)) => ApiError::message(
+                StatusCode::FORBIDDEN,
+                "Forbidden - Merge requests are disabled in this project",
+            ),
             (_, Denial::FeatureOff(Feature::Packages)) => {
                 ApiError::message(StatusCode::FORBIDDEN, "Forbidden - Packages are disabled in this project")
             }

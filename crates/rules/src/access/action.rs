@@ -238,6 +238,26 @@ actions! {
     UpdateIssue on Project;
     /// Delete an issue.
     DeleteIssue on Project;
+    /// Read merge requests, their comments and what they change.
+    ReadMergeRequests on Project;
+    /// Open a merge request.
+    CreateMergeRequest on Project;
+    /// Change a merge request one opened.
+    UpdateOwnMergeRequest on Project;
+    /// Change anybody's merge request: its texts, state, labels, reviewers.
+    UpdateMergeRequest on Project;
+    /// Approve a merge request, or take that back.
+    ApproveMergeRequest on Project;
+    /// Merge or rebase a merge request, as far as its branches allow.
+    MergeMergeRequest on Project;
+    /// Delete a merge request.
+    DeleteMergeRequest on Project;
+    /// Comment on a merge request.
+    CreateMergeRequestNote on Project;
+    /// Change or delete one's own comment on a merge request.
+    UpdateOwnMergeRequestNote on Project;
+    /// Change or delete anybody's comment on a merge request.
+    AdministerMergeRequestNotes on Project;
     /// Read labels.
     ReadLabels on Project;
     /// Make, change and delete labels.

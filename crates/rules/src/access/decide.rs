@@ -79,6 +79,8 @@ pub struct ResourceFacts {
     pub repository: FeatureAccess,
     /// Who may use its issue tracker.
     pub issues: FeatureAccess,
+    /// Who may use its merge requests.
+    pub merge_requests: FeatureAccess,
     /// Who may use its container registry.
     pub container_registry: FeatureAccess,
     /// Who may use its packages.
@@ -91,6 +93,7 @@ impl ResourceFacts {
         match feature {
             Feature::Repository => self.repository,
             Feature::Issues => self.issues,
+            Feature::MergeRequests => self.merge_requests,
             Feature::ContainerRegistry => self.container_registry,
             Feature::Packages => self.packages,
         }

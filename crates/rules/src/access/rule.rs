@@ -38,6 +38,8 @@ pub enum Feature {
     Repository,
     /// The issue tracker.
     Issues,
+    /// Merge requests.
+    MergeRequests,
     /// The container registry.
     ContainerRegistry,
     /// The package registry.
@@ -128,7 +130,7 @@ impl Rule {
 }
 
 use Action as A;
-use Feature::{ContainerRegistry, Issues, Packages, Repository};
+use Feature::{ContainerRegistry, Issues, MergeRequests, Packages, Repository};
 use Needs::{Administrator, InsidePerson, Nothing, SignIn};
 use Openness::{Anyone, SignedIn};
 
@@ -232,6 +234,17 @@ pub static RULES: &[Rule] = &[
     row(A::UpdateOwnIssue, WRITE, GUEST).open_to(SignedIn).not_when_archived().of(Issues),
     row(A::UpdateIssue, WRITE, REPORTER).not_when_archived().of(Issues),
     row(A::DeleteIssue, WRITE, OWNER).not_when_archived().of(Issues),
+    // Merge requests. Who merges needs the right to merge into the very branch as well, and who opens one reads the code.
+    row(A::ReadMergeRequests, READ, REPORTER).open_to(Anyone).of(MergeRequests),
+    row(A::CreateMergeRequest, WRITE, DEVELOPER).not_when_archived().of(MergeRequests),
+    row(A::UpdateOwnMergeRequest, WRITE, REPORTER).open_to(SignedIn).not_when_archived().of(MergeRequests),
+    row(A::UpdateMergeRequest, WRITE, DEVELOPER).not_when_archived().of(MergeRequests),
+    row(A::ApproveMergeRequest, WRITE, DEVELOPER).not_when_archived().of(MergeRequests),
+    row(A::MergeMergeRequest, WRITE, DEVELOPER).not_when_archived().of(MergeRequests),
+    row(A::DeleteMergeRequest, WRITE, OWNER).not_when_archived().of(MergeRequests),
+    row(A::CreateMergeRequestNote, WRITE, REPORTER).open_to(SignedIn).not_when_archived().of(MergeRequests),
+    row(A::UpdateOwnMergeRequestNote, WRITE, REPORTER).open_to(SignedIn).not_when_archived().of(MergeRequests),
+    row(A::AdministerMergeRequestNotes, WRITE, MAINTAINER).not_when_archived().of(MergeRequests),
     // Labels and milestones are there without an issue tracker too.
     row(A::ReadLabels, READ, GUEST).open_to(Anyone),
     row(A::AdministerLabels, WRITE, REPORTER).not_when_archived(),

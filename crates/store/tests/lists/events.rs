@@ -2,7 +2,7 @@
 
 use portcullis_store::db::Tx;
 use portcullis_store::events::{self, Event, EventFilter, NewEvent};
-use portcullis_store::notes::{self, NewNote};
+use portcullis_store::notes::{self, NewNote, Noteable};
 
 use crate::engines::Place;
 use crate::world::World;
@@ -14,8 +14,9 @@ pub async fn events_are_listed(place: &Place) {
     let issues = world.open_issues(&mut tx).await;
     let mut notes = Vec::new();
     for (issue, internal) in [(issues[0], false), (issues[0], true), (issues[2], false)] {
+        let on = Noteable::Issue(issue);
         let new =
-            NewNote { project: world.open, issue, author: world.ana, body: "text", system: false, internal };
+            NewNote { project: world.open, on, author: world.ana, body: "text", system: false, internal };
         notes.push(notes::insert(&mut tx, &new, 10).await.unwrap().0);
     }
     let targets = [

@@ -2,7 +2,7 @@
 
 use portcullis_store::db::Tx;
 use portcullis_store::issues::Sight;
-use portcullis_store::notes::{self, NewNote, Note, NoteFilter, NoteOrder};
+use portcullis_store::notes::{self, NewNote, Note, NoteFilter, NoteOrder, Noteable};
 
 use crate::engines::Place;
 use crate::world::World;
@@ -11,17 +11,17 @@ use crate::{PART, WHOLE, kept, part_of, sorted};
 pub async fn notes_are_listed(place: &Place) {
     let world = World::new(place).await;
     let mut tx = place.db.begin().await.unwrap();
-    let issue = world.open_issues(&mut tx).await[0];
+    let on = Noteable::Issue(world.open_issues(&mut tx).await[0]);
     let mut ids = Vec::new();
     for (at, internal) in [(30, false), (10, true), (20, false), (20, false)] {
         let new =
-            NewNote { project: world.open, issue, author: world.ana, body: "text", system: false, internal };
+            NewNote { project: world.open, on, author: world.ana, body: "text", system: false, internal };
         ids.push(notes::insert(&mut tx, &new, at).await.unwrap());
     }
     notes::update(&mut tx, world.open, ids[2], "other", "{}", world.ana, 40).await.unwrap();
     let list = async |tx: &mut Tx, sight, order, ascending, window| {
         let filter = NoteFilter { order, ascending };
-        notes::list(tx, world.open, issue, sight, filter, window).await.unwrap()
+        notes::list(tx, world.open, on, sight, filter, window).await.unwrap()
     };
     let key = |note: &Note| note.id.0;
     let all = list(&mut tx, Sight::Everything, NoteOrder::Created, false, WHOLE).await.items;

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use portcullis_app::access::Authorized;
 use portcullis_app::notes::{self, NoteAudience};
-use portcullis_app::records::notes::{Note, NoteFilter, NoteOrder};
+use portcullis_app::records::notes::{Note, NoteFilter, NoteOrder, Noteable};
 use portcullis_rules::access::act;
 use portcullis_rules::id::NoteId;
 use serde_json::{Value, json};
@@ -16,7 +16,11 @@ use crate::client::BaseUrl;
 use crate::error::ApiError;
 use crate::params::Params;
 
-fn view(note: &Note, issue_iid: i64, base: &BaseUrl) -> Value {
+fn view(note: &Note, iid: i64, base: &BaseUrl) -> Value {
+    let (noteable_id, noteable_type) = match note.on {
+        Noteable::Issue(issue) => (issue.0, "Issue"),
+        Noteable::MergeRequest(merge_request) => (merge_request.0, "MergeRequest"),
+    };
     json!({
         "id": note.id.0,
         "type": null,
@@ -26,8 +30,8 @@ fn view(note: &Note, issue_iid: i64, base: &BaseUrl) -> Value {
         "created_at": time(note.created_at),
         "updated_at": time(note.updated_at),
         "system": note.system,
-        "noteable_id": note.issue.0,
-        "noteable_type": "Issue",
+        "noteable_id": noteable_id,
+        "noteable_type": noteable_type,
         "project_id": note.project.0,
         "commit_id": null,
         "resolvable": false,
@@ -35,7 +39,7 @@ fn view(note: &Note, issue_iid: i64, base: &BaseUrl) -> Value {
         "internal": note.internal,
         "imported": false,
         "imported_from": "none",
-        "noteable_iid": issue_iid,
+        "noteable_iid": iid,
         "commands_changes": {},
     })
 }
