@@ -29,6 +29,7 @@ pub mod keys;
 pub mod labels;
 pub mod last_use;
 pub mod members;
+pub mod merge_requests;
 pub mod metrics;
 pub mod milestones;
 pub mod notes;
