@@ -25,6 +25,7 @@ use crate::last_use::LastUse;
 use crate::metrics::Metrics;
 use crate::people::{self, NewPersonRequest};
 use crate::random::Random;
+use crate::rate_limits::RateLimits;
 use crate::sealing::Sealing;
 use crate::settings::Settings;
 use crate::throttle::Throttle;
@@ -69,6 +70,7 @@ pub struct Forge {
     sealing: Sealing,
     metrics: Metrics,
     throttle: Throttle,
+    rate_limits: RateLimits,
     last_use: LastUse,
     jobs_wake: Arc<Notify>,
     ghost: UserId,
@@ -105,6 +107,7 @@ impl Forge {
         let ghost = ghost_user(&db, clock.now()).await?;
         let mut forge = Forge {
             throttle: Throttle::new(settings.max_failed_authentications_per_minute),
+            rate_limits: RateLimits::new(settings.max_api_requests_per_minute),
             settings,
             db,
             git,
@@ -250,6 +253,11 @@ impl Forge {
     pub(crate) fn base_url(&self) -> String {
         let url = self.settings.external_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
         url.unwrap_or_else(|| format!("http://{}", self.settings.listen))
+    }
+
+    /// Returns the limits of requests over the REST API.
+    pub fn rate_limits(&self) -> &RateLimits {
+        &self.rate_limits
     }
 
     pub(crate) fn throttle(&self) -> &Throttle {

@@ -50,7 +50,8 @@ pub async fn list(
 ) -> Result<Listing<Note>, Error> {
     let mut tx = forge.db().read().await?;
     let issue = get_visible(&mut tx, access, iid).await?;
-    Ok(notes::list(&mut tx, access.project(), Noteable::Issue(issue.id), sight(access), filter, window).await?)
+    Ok(notes::list(&mut tx, access.project(), Noteable::Issue(issue.id), sight(access), filter, window)
+        .await?)
 }
 
 /// Returns one comment on an issue.
@@ -74,7 +75,9 @@ async fn get_shown<A: Act<On = on::Project>>(
     issue: &Issue,
     id: NoteId,
 ) -> Result<Note, Error> {
-    notes::find(tx, access.project(), Noteable::Issue(issue.id), id, sight(access)).await?.ok_or(Error::NotFound("Note"))
+    notes::find(tx, access.project(), Noteable::Issue(issue.id), id, sight(access))
+        .await?
+        .ok_or(Error::NotFound("Note"))
 }
 
 fn check_body(body: &str) -> Result<(), Error> {

@@ -16,6 +16,7 @@ use portcullis_store::db::Tx;
 use portcullis_store::events::{self, NewEvent};
 use portcullis_store::projects::{self, Project};
 use portcullis_store::protected_branches::{self, ProtectedBranch};
+use portcullis_store::protected_tags::ProtectedTag;
 use portcullis_store::pushes::{self, Push};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -27,6 +28,7 @@ use crate::branches::Protection;
 use crate::forge::Forge;
 use crate::jobs::{self, Job};
 use crate::projects::protect_default;
+use crate::protected_tags;
 use crate::webhooks::occasions;
 
 /// What is about to change refs.
@@ -136,6 +138,13 @@ impl RecordedUpdate {
     }
 }
 
+/// Every protection of a project that a change may touch.
+struct Protected {
+    branches: Vec<ProtectedBranch>,
+    /// Empty when no tag changes.
+    tags: Vec<ProtectedTag>,
+}
+
 /// Decides whether a change may happen.
 ///
 /// # Errors
@@ -158,7 +167,13 @@ pub(crate) async fn decide<A: Act<On = on::Project>>(
     }
     let access = access.again(forge, &mut tx).await?;
     let project = projects::find(&mut tx, access.project()).await?.ok_or(Error::NotFound("Project"))?;
-    let protected = protected_branches::of_project(&mut tx, project.id).await?;
+    let protected = Protected {
+        branches: protected_branches::of_project(&mut tx, project.id).await?,
+        tags: match change.updates().iter().any(|update| update.name.tag().is_some()) {
+            true => portcullis_store::protected_tags::of_project(&mut tx, project.id).await?,
+            false => Vec::new(),
+        },
+    };
     drop(tx);
 
     let mut refusals = Vec::new();
@@ -199,7 +214,7 @@ pub(crate) async fn intend<A: Act<On = on::Project>>(
 async fn refusal_of(
     update: &RefUpdate,
     project: &Project,
-    protected: &[ProtectedBranch],
+    protected: &Protected,
     role: Option<Role>,
     change: &Change<'_>,
 ) -> Result<Option<Refusal>, Error> {
@@ -226,11 +241,15 @@ async fn refusal_of(
             );
             return Ok((!maintainer).then_some(Refusal { who: Refused::ThisCaller, text }));
         }
-        let protection = Protection::of(branch, protected);
+        let protection = Protection::of(branch, &protected.branches);
         if !protection.exists() {
             return Ok(None);
         }
         if update.kind == UpdateKind::Delete {
+            // Somebody who names the one branch over the API means it; a push may bring many.
+            if maintainer && matches!(change, Change::Api(_)) {
+                return Ok(None);
+            }
             return refuse(if maintainer {
                 "You can only delete protected branches using the web interface."
             } else {
@@ -265,7 +284,22 @@ async fn refusal_of(
         } else if update.kind == UpdateKind::Update && !maintainer {
             return refuse("You are not allowed to change existing tags on this project.");
         }
-        return Ok(None);
+        let protection = protected_tags::Protection::of(tag, &protected.tags);
+        if !protection.exists() {
+            return Ok(None);
+        }
+        return match update.kind {
+            UpdateKind::Create if protection.lets_create(role) => Ok(None),
+            UpdateKind::Create => refuse("You are not allowed to create this tag as it is protected."),
+            UpdateKind::Update => refuse("Protected tags cannot be updated."),
+            // Somebody who names the one tag over the API means it; a push may bring many.
+            UpdateKind::Delete if maintainer && matches!(change, Change::Api(_)) => Ok(None),
+            UpdateKind::Delete => refuse(if maintainer {
+                "You can only delete protected tags using the web interface."
+            } else {
+                "You are not allowed to delete protected tags from this project. Only a project maintainer or owner can delete a protected tag."
+            }),
+        };
     }
     // Notes are written by those who may push; every other namespace was refused by the engine.
     if update.name.note().is_some() {

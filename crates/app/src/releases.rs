@@ -349,7 +349,7 @@ async fn tagged_commit(
         (None, Some(revision)) => {
             let access = access.also::<act::WriteRepository>()?;
             let message = request.tag_message.clone();
-            repository_changes::create_tag(forge, &access, &request.tag, revision, message).await?
+            repository_changes::create_tag(forge, &access, &request.tag, revision, message).await?.tag
         }
     };
     Ok(tag.commit.map(|commit| commit.id.as_str().to_owned()))

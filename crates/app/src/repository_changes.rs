@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use portcullis_git::{
     Authorship, Commit, Content, NewCommit, NewTag, ObjectId, Prepared, RefName, RefUpdate, RepositoryPath,
-    Tag,
 };
 pub use portcullis_git::{FileChange, FilePath};
 use portcullis_rules::access::act;
@@ -21,7 +20,7 @@ use crate::commits::resolved;
 use crate::forge::Forge;
 use crate::ref_changes::{ApiChange, Change, Decision, History, Refusal, Refused, decide, intend, settle};
 use crate::repository_branches::{self, BranchDetails};
-use crate::tags;
+use crate::tags::{self, TagDetails};
 
 /// How many files of one commit may be compared with what the caller saw of them.
 const MAX_COMPARED_FILES: usize = 20;
@@ -239,7 +238,7 @@ pub async fn create_tag(
     tag: &str,
     revision: &str,
     message: Option<String>,
-) -> Result<Tag, Error> {
+) -> Result<TagDetails, Error> {
     let (git, id) = (forge.git(), access.project().0);
     let name = RefName::parse(&format!("refs/tags/{tag}"))
         .map_err(|_| Error::Inapplicable("Tag name invalid".to_owned()))?;

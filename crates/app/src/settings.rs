@@ -110,6 +110,8 @@ pub struct Settings {
     pub metrics_allow: Vec<IpNet>,
     /// How many failed authentications one address may cause in a minute; zero means no limit.
     pub max_failed_authentications_per_minute: u32,
+    /// How many requests over the REST API one token may make in a minute; zero means no limit.
+    pub max_api_requests_per_minute: u32,
     /// The `git` program that serves repositories.
     pub git_program: PathBuf,
     /// How many Git processes may run at once.
@@ -196,6 +198,7 @@ impl Default for Settings {
             trusted_proxies: Vec::new(),
             metrics_allow: loopback(),
             max_failed_authentications_per_minute: 300,
+            max_api_requests_per_minute: 0,
             git_program: PathBuf::from("git"),
             git_processes: (2 * cores).max(4),
             git_queue: 256,

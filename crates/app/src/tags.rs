@@ -1,16 +1,20 @@
 //! The tags of a repository as they are read.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
 pub use portcullis_git::{Annotation, Tag};
 use portcullis_git::{ObjectId, RefName};
 use portcullis_rules::access::{Act, act, on};
+use portcullis_rules::id::ProjectId;
+use portcullis_store::releases;
 use portcullis_store::select::{Listing, Window};
 
 use crate::Error;
 use crate::access::Authorized;
 use crate::commits::cut;
 use crate::forge::Forge;
+use crate::protected_tags::Protection;
 use crate::search::NameFilter;
 
 /// What a list is ordered by.
@@ -25,6 +29,33 @@ pub enum TagOrder {
     Version,
 }
 
+/// A tag with what the project says about it.
+#[derive(Clone, Debug)]
+pub struct TagDetails {
+    /// The tag.
+    pub tag: Tag,
+    /// The description of the release that was made of it, if there is one.
+    pub release: Option<Option<String>>,
+    /// Whether it is protected.
+    pub protected: bool,
+}
+
+/// Returns tags with what the project says about them, in two questions.
+async fn with_details(forge: &Forge, project: ProjectId, tags: Vec<Tag>) -> Result<Vec<TagDetails>, Error> {
+    let names: Vec<_> = tags.iter().filter_map(|tag| tag.name.tag()).collect();
+    let mut tx = forge.db().read().await?;
+    let protected = portcullis_store::protected_tags::of_project(&mut tx, project).await?;
+    let mut releases: HashMap<_, _> =
+        releases::descriptions_of(&mut tx, project, &names).await?.into_iter().collect();
+    drop(tx);
+    let details = |tag: Tag| {
+        let name = tag.name.tag().unwrap_or_default();
+        let (release, protected) = (releases.remove(name), Protection::of(name, &protected).exists());
+        TagDetails { tag, release, protected }
+    };
+    Ok(tags.into_iter().map(details).collect())
+}
+
 /// Lists the tags.
 ///
 /// # Errors
@@ -36,7 +67,7 @@ pub async fn list(
     order: TagOrder,
     descending: bool,
     window: Window,
-) -> Result<Listing<Tag>, Error> {
+) -> Result<Listing<TagDetails>, Error> {
     let id = access.project().0;
     let mut tags = forge.git().tags(id).await?;
     let short = |name: &RefName| name.tag().unwrap_or_default().to_owned();
@@ -56,14 +87,15 @@ pub async fn list(
         tags.reverse();
     }
     let page = cut(tags, window);
-    Ok(Listing { items: forge.git().described_tags(id, page.items).await?, total: page.total })
+    let described = forge.git().described_tags(id, page.items).await?;
+    Ok(Listing { items: with_details(forge, access.project(), described).await?, total: page.total })
 }
 
 /// Returns a tag.
 ///
 /// # Errors
 /// [`Error::NotFound`].
-pub async fn get(forge: &Forge, access: &Authorized<act::ReadCode>, name: &str) -> Result<Tag, Error> {
+pub async fn get(forge: &Forge, access: &Authorized<act::ReadCode>, name: &str) -> Result<TagDetails, Error> {
     find(forge, access, name).await
 }
 
@@ -72,8 +104,10 @@ pub(crate) async fn find<A: Act<On = on::Project>>(
     forge: &Forge,
     access: &Authorized<A>,
     name: &str,
-) -> Result<Tag, Error> {
-    forge.git().find_tag(access.project().0, name).await?.ok_or(Error::NotFound("Tag"))
+) -> Result<TagDetails, Error> {
+    let tag = forge.git().find_tag(access.project().0, name).await?.ok_or(Error::NotFound("Tag"))?;
+    let details = with_details(forge, access.project(), vec![tag]).await?.pop();
+    details.ok_or(Error::NotFound("Tag"))
 }
 
 /// Compares names as versions: numbers by their size, and what has a suffix behind a dash comes before what has none.

@@ -52,6 +52,7 @@ const KEYS: &[Key] = &[
     Key::required("trusted_proxies", Shape::Networks),
     Key::required("metrics_allow", Shape::Networks),
     Key::required("max_failed_authentications_per_minute", Shape::Number),
+    Key::required("max_api_requests_per_minute", Shape::Number),
     Key::required("git_program", Shape::Text("a program such as \"git\" or \"/usr/bin/git\"")),
     Key::required("git_processes", Shape::Number),
     Key::required("git_queue", Shape::Number),

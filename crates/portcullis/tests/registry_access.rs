@@ -46,6 +46,7 @@ impl State {
             archived: self.archived,
             repository: FeatureAccess::Enabled,
             issues: FeatureAccess::Enabled,
+            merge_requests: FeatureAccess::Enabled,
             container_registry: self.registry,
             packages: FeatureAccess::Enabled,
         }))

@@ -311,8 +311,12 @@ fn branches_are_made_and_deleted() {
     world.refused(|| remove("main"), 400, "The default branch of a project cannot be deleted.");
     let body = json!({ "name": "from-*" });
     forge.root().post(&world.project.path("/protected_branches"), body).expect(201);
-    let text = "403 Forbidden - You can only delete protected branches using the web interface.";
-    world.refused(|| remove("from-id"), 403, text);
+    let developer = world.project.token(&["api"], 30);
+    let text = "403 Forbidden - You are not allowed to delete protected branches from this project. Only a project maintainer or owner can delete a protected branch.";
+    world.refused(|| developer.delete(&world.path("/branches/from-id")), 403, text);
+    // Naming it over the API is meant, where a push that deletes it is refused.
+    remove("from-id").expect(204);
+    make("from-id", &id).expect(201);
 
     // What was merged goes, the protected and the others stay.
     make("merged", "main").expect(201);
@@ -659,4 +663,89 @@ fn an_existing_branch_becomes_the_default_one() {
     // The protection stays where it is; the rule about the default branch moves with it.
     let remove = |branch: &str| world.bot.delete(&world.path(&format!("/branches/{branch}")));
     world.refused(|| remove("trunk"), 400, "The default branch of a project cannot be deleted.");
+}
+
+#[test]
+fn protected_tags_are_made_by_who_may_and_changed_by_nobody() {
+    let forge = forge!();
+    let world = World::new(&forge);
+    let path = |rest: &str| world.project.path(&format!("/protected_tags{rest}"));
+    let level = |level: i64, words: &str, id: &Value| {
+        json!([{
+            "id": id,
+            "access_level": level,
+            "access_level_description": words,
+            "deploy_key_id": null,
+            "user_id": null,
+            "group_id": null,
+        }])
+    };
+    let made = world.bot.post(&path(""), json!({ "name": "v*" })).expect(201).json();
+    let id = made["create_access_levels"][0]["id"].clone();
+    let expected = json!({ "name": "v*", "create_access_levels": level(40, "Maintainers", &id) });
+    assert_eq!(made, expected);
+    world.bot.get(&path("")).expect_json(200, json!([expected]));
+    world.bot.get(&path("/v%2A")).expect_json(200, expected);
+    let again = json!({ "message": "Protected tag 'v*' already exists" });
+    world.bot.post(&path(""), json!({ "name": "v*" })).expect_json(409, again);
+    let invalid = json!({ "message": { "name": ["is not a valid tag name or pattern"] } });
+    world.bot.post(&path(""), json!({ "name": "a..b" })).expect_json(400, invalid);
+    world.bot.post(&path(""), json!({ "name": "x", "create_access_level": 7 })).expect(400);
+
+    let developer = world.project.token(&["api"], 30);
+    developer.get(&path("")).expect(403);
+    let tag = |name: &str| json!({ "tag_name": name, "ref": "main" });
+    world.refused(
+        || developer.post(&world.path("/tags"), tag("v1")),
+        403,
+        "403 Forbidden - You are not allowed to create this tag as it is protected.",
+    );
+    developer.post(&world.path("/tags"), tag("w1")).expect(201);
+    let made = world.bot.post(&world.path("/tags"), tag("v1")).expect(201).json();
+    assert_eq!(made["protected"], true);
+    assert_eq!(developer.get(&world.path("/tags/w1")).expect(200).json()["protected"], false);
+    world.refused(
+        || developer.delete(&world.path("/tags/v1")),
+        403,
+        "403 Forbidden - You are not allowed to delete protected tags from this project. Only a project maintainer or owner can delete a protected tag.",
+    );
+
+    let git = world.clone();
+    git.run_in("work", &["commit", "-q", "--allow-empty", "-m", "next"]).works();
+    git.run_in("work", &["tag", "-f", "v1"]).works();
+    for (push, words) in [
+        (vec!["push", "-f", "origin", "v1"], "Protected tags cannot be updated."),
+        (vec!["push", "origin", ":v1"], "You can only delete protected tags using the web interface."),
+    ] {
+        let before = world.refs();
+        let refused = git.run_in("work", &push);
+        assert!(!refused.ok && refused.text.contains(words), "{}", refused.text);
+        assert_eq!(world.refs(), before);
+    }
+    // Naming it over the API is meant.
+    world.bot.delete(&world.path("/tags/v1")).expect(204);
+
+    let nobody = json!({ "name": "x", "create_access_level": 0 });
+    let made = world.bot.post(&path(""), nobody).expect(201).json();
+    assert_eq!(made["create_access_levels"][0]["access_level_description"], "No one");
+    world.refused(
+        || world.bot.post(&world.path("/tags"), tag("x")),
+        403,
+        "403 Forbidden - You are not allowed to create this tag as it is protected.",
+    );
+    world.bot.delete(&path("/x")).expect(204);
+    world.bot.delete(&path("/x")).expect_json(404, json!({ "message": "404 Protected Tag Not Found" }));
+    world.bot.post(&world.path("/tags"), tag("x")).expect(201);
+}
+
+#[test]
+fn a_tag_says_which_release_was_made_of_it() {
+    let forge = forge!();
+    let world = World::new(&forge);
+    world.bot.post(&world.path("/tags"), json!({ "tag_name": "v1", "ref": "main" })).expect(201);
+    assert_eq!(world.bot.get(&world.path("/tags/v1")).expect(200).json()["release"], Value::Null);
+    let release = json!({ "tag_name": "v1", "description": "What is new" });
+    world.bot.post(&world.project.path("/releases"), release.clone()).expect(201);
+    assert_eq!(world.bot.get(&world.path("/tags/v1")).expect(200).json()["release"], release);
+    assert_eq!(world.bot.get(&world.path("/tags")).expect(200).json()[0]["release"], release);
 }

@@ -46,6 +46,8 @@ ids! {
     AuditEventId;
     /// A branch protection.
     ProtectedBranchId;
+    /// A tag protection.
+    ProtectedTagId;
     /// A background job.
     JobId;
     /// Content in the blob store.

@@ -6,7 +6,7 @@ use portcullis_rules::id::{IssueId, MilestoneId, ProjectId, UserId};
 
 use crate::db::{Error, Row, Tx, V, statements};
 use crate::milestones::{self, Milestone};
-use crate::select::{Conditions, Listing, Value, Window};
+use crate::select::{Conditions, Listing, Paging, Value, Window};
 use crate::users::{self, User};
 
 /// How much of a project's issue tracker somebody is shown.
@@ -466,6 +466,8 @@ pub struct IssueFilter {
     pub updated_after: Option<i64>,
     /// Changed at or before this time.
     pub updated_before: Option<i64>,
+    /// How pages are reached; by what stands last on each only when the order is that of times.
+    pub paging: Paging,
     /// The order.
     pub order: IssueOrder,
     /// Smallest first.
@@ -580,6 +582,8 @@ pub async fn list(
         }
     };
     filter.narrow(&mut conditions);
+    let column = if filter.order == IssueOrder::Updated { "i.updated_at" } else { "i.created_at" };
+    conditions.page(filter.paging, (column, "i.id"), filter.ascending);
     let direction = if filter.ascending { "ASC" } else { "DESC" };
     let column = match filter.order {
         IssueOrder::Created => "i.created_at",

@@ -31,6 +31,7 @@ pub mod notes;
 pub mod packages;
 pub mod projects;
 pub mod protected_branches;
+pub mod protected_tags;
 pub mod pushes;
 pub mod release_links;
 pub mod releases;
@@ -65,6 +66,7 @@ pub fn statements() -> impl Iterator<Item = &'static db::Statement> {
         packages::STATEMENTS,
         projects::STATEMENTS,
         protected_branches::STATEMENTS,
+        protected_tags::STATEMENTS,
         pushes::STATEMENTS,
         uploads::STATEMENTS,
         release_links::STATEMENTS,

@@ -41,6 +41,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "merge_requests",
         sql: include_str!("../migrations/0006_merge_requests.sql"),
     },
+    Migration {
+        version: 8,
+        name: "protected_tags",
+        sql: include_str!("../migrations/0008_protected_tags.sql"),
+    },
 ];
 
 /// What a run of [`migrate`] did.

@@ -8,7 +8,7 @@ use portcullis_rules::names::IdOrPath;
 use crate::audience::{Audience, MEMBER_PROJECTS};
 use crate::container_cleanup_policies::{self as cleanup_policies, CleanupPolicy};
 use crate::db::{Error, Row, Tx, V, statements};
-use crate::select::{Conditions, Listing, Window};
+use crate::select::{Conditions, Listing, Paging, Window};
 
 /// A project as recorded, with what is shown of its namespace.
 #[derive(Clone, Debug)]
@@ -582,9 +582,11 @@ pub async fn set_topics(tx: &mut Tx, id: ProjectId, topics: &[String]) -> Result
 /// What a list of projects is ordered by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ProjectOrder {
-    /// When it was made (the id rises with it).
+    /// When it was made.
     #[default]
     Created,
+    /// Its id.
+    Id,
     /// Its name.
     Name,
     /// Its path.
@@ -620,6 +622,8 @@ pub struct ProjectFilter {
     pub id_after: Option<i64>,
     /// Only ids below this one.
     pub id_before: Option<i64>,
+    /// How pages are reached; by what stands last on each only when the order is that of ids.
+    pub paging: Paging,
     /// The order.
     pub order: ProjectOrder,
     /// Smallest first.
@@ -686,9 +690,11 @@ pub async fn list(
     if let Some(id) = filter.id_before {
         conditions.and("p.id < ?", [id.into()]);
     }
+    conditions.page(filter.paging, ("p.id", "p.id"), filter.ascending);
     let direction = if filter.ascending { "ASC" } else { "DESC" };
     let column = match filter.order {
         ProjectOrder::Created => "p.created_at",
+        ProjectOrder::Id => "p.id",
         ProjectOrder::Name => "lower(p.name)",
         ProjectOrder::Path => "lower(p.path)",
         ProjectOrder::Updated => "p.updated_at",

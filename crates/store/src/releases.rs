@@ -192,6 +192,23 @@ pub async fn milestones_of(tx: &mut Tx, releases: &[i64]) -> Result<Vec<(i64, Mi
     Ok(conditions.list(tx, columns, from, "x.release_id, m.id", window, map).await?.items)
 }
 
+/// Returns the descriptions of the releases of some tags, in one question: pairs of a tag and a description.
+///
+/// # Errors
+/// The database's.
+pub async fn descriptions_of(
+    tx: &mut Tx,
+    project: ProjectId,
+    tags: &[&str],
+) -> Result<Vec<(String, Option<String>)>, Error> {
+    let mut conditions = Conditions::default();
+    conditions.and("r.project_id = ?", [project.0.into()]);
+    conditions.and_in_texts("r.tag", tags);
+    let window = Window { limit: i64::try_from(tags.len()).unwrap_or(i64::MAX), offset: 0 };
+    let map = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    Ok(conditions.list(tx, "r.tag, r.description", "releases r", "r.tag", window, map).await?.items)
+}
+
 /// What a list of releases is ordered by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReleaseOrder {

@@ -36,6 +36,25 @@ impl From<String> for Value {
     }
 }
 
+/// How the pages of a list are reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Paging {
+    /// By their number; rows are counted.
+    #[default]
+    Numbered,
+    /// By what stands last on the page before: a page costs the same however far it is. Rows are not counted.
+    Keyset(Option<Behind>),
+}
+
+/// The row that stands last on a page: what the list is ordered by, and the id, which decides between equals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Behind {
+    /// The time in Unix microseconds, or the id again.
+    pub value: i64,
+    /// The id.
+    pub id: i64,
+}
+
 /// The window of a list.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
@@ -67,6 +86,7 @@ pub struct Conditions {
     joined: String,
     text: String,
     values: Vec<Value>,
+    uncounted: bool,
 }
 
 impl Conditions {
@@ -102,6 +122,15 @@ impl Conditions {
         }
     }
 
+    /// Adds that `column` is one of `texts`.
+    pub fn and_in_texts(&mut self, column: &str, texts: &[&str]) {
+        let marks = vec!["?"; texts.len()].join(", ");
+        match texts {
+            [] => self.and("1 = 0", []),
+            texts => self.and(&format!("{column} IN ({marks})"), texts.iter().map(|text| Value::from(*text))),
+        }
+    }
+
     /// Adds that one of `columns` contains `text`, without regard to the case of ASCII letters.
     /// A text too long to be part of a name is in none.
     pub fn and_contains(&mut self, columns: &[&str], text: &str) {
@@ -121,6 +150,18 @@ impl Conditions {
         );
     }
 
+    /// Narrows the list to what comes behind a row, in the order of two columns with numbers.
+    pub fn page(&mut self, paging: Paging, columns: (&str, &str), ascending: bool) {
+        let Paging::Keyset(behind) = paging else { return };
+        self.uncounted = true;
+        if let Some(behind) = behind {
+            // Compared as a pair, both engines begin at that place of an index.
+            let relation = if ascending { ">" } else { "<" };
+            let pair = format!("({}, {}) {relation} (?, ?)", columns.0, columns.1);
+            self.and(&pair, [behind.value.into(), behind.id.into()]);
+        }
+    }
+
     /// Runs `SELECT columns FROM from` with these conditions.
     ///
     /// # Errors
@@ -135,13 +176,17 @@ impl Conditions {
         map: impl FnMut(&Row<'_>) -> Result<T, Error>,
     ) -> Result<Listing<T>, Error> {
         let mut values = self.borrowed();
-        let counted = Query::new(format!(
-            "SELECT COUNT(*) FROM (SELECT 1 FROM {from}{}{} LIMIT {}) counted",
-            self.joined,
-            self.text,
-            MAX_COUNTED_ROWS + 1
-        ));
-        let total = tx.one(&counted, &values, |row| row.get::<i64>(0)).await?.unwrap_or(0);
+        let total = if self.uncounted {
+            None
+        } else {
+            let counted = Query::new(format!(
+                "SELECT COUNT(*) FROM (SELECT 1 FROM {from}{}{} LIMIT {}) counted",
+                self.joined,
+                self.text,
+                MAX_COUNTED_ROWS + 1
+            ));
+            tx.one(&counted, &values, |row| row.get::<i64>(0)).await?
+        };
         let window_at = values.len();
         values.extend([V::Int(window.limit), V::Int(window.offset)]);
         let page = Query::new(format!(
@@ -152,7 +197,7 @@ impl Conditions {
             window_at + 2
         ));
         let items = tx.all(&page, &values, map).await?;
-        Ok(Listing { items, total: (total <= MAX_COUNTED_ROWS).then_some(total) })
+        Ok(Listing { items, total: total.filter(|total| *total <= MAX_COUNTED_ROWS) })
     }
 
     fn borrowed(&self) -> Vec<V<'_>> {

@@ -48,16 +48,8 @@ pub const DELETED_WITH_USER: &[(&str, &str, &str)] = &[
         "an upload that is not complete is a task, and nobody else may go on with it",
     ),
     ("issue_assignees", "user_id", "an assignment is a task for somebody; nobody is left to do it"),
-    (
-        "merge_request_assignees",
-        "user_id",
-        "an assignment is a task for somebody; nobody is left to do it",
-    ),
-    (
-        "merge_request_reviewers",
-        "user_id",
-        "a review is a task for somebody; nobody is left to do it",
-    ),
+    ("merge_request_assignees", "user_id", "an assignment is a task for somebody; nobody is left to do it"),
+    ("merge_request_reviewers", "user_id", "a review is a task for somebody; nobody is left to do it"),
     ("members", "user_id", "a membership is a right, and rights end with their user"),
     ("namespaces", "owner_id", "a person's own namespace; deletion waits until no project is left in it"),
 ];

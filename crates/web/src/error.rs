@@ -14,6 +14,7 @@ use portcullis_rules::access::{Action, Denial, Feature, On};
 use serde_json::{Value, json};
 
 use crate::door::Door;
+use crate::rate_limit::TooManyRequests;
 
 /// What went wrong inside the forge. It travels with the response to the front, which logs it once with the request's
 /// id; the client gets only that id.
@@ -57,6 +58,12 @@ impl ApiError {
     /// Returns a plain message with its status in front, as GitLab writes its stock answers.
     pub fn message(status: StatusCode, text: &str) -> ApiError {
         ApiError::new(status, json!({ "message": format!("{} {text}", status.as_u16()) }))
+    }
+
+    /// Returns the answer to a list that cannot be gone through by what stands last on each page in the order asked for.
+    pub fn no_keyset() -> ApiError {
+        let text = "Keyset pagination is not yet available for this type of request";
+        ApiError::new(StatusCode::METHOD_NOT_ALLOWED, json!({ "error": text }))
     }
 
     /// Returns the answer to a path that is none.
@@ -544,6 +551,8 @@ pub enum Refusal {
     Git(GitError),
     /// In the registry's dialect.
     Registry(RegistryError),
+    /// Too many requests, which is said without a dialect.
+    TooMany(TooManyRequests),
 }
 
 impl Refusal {
@@ -581,6 +590,7 @@ impl IntoResponse for Refusal {
             Refusal::Api(error) => error.into_response(),
             Refusal::Git(error) => error.into_response(),
             Refusal::Registry(error) => error.into_response(),
+            Refusal::TooMany(error) => error.into_response(),
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::credential;
 use crate::door::Door;
 use crate::error::{ApiError, InternalFailure, RegistryError};
 use crate::paths;
+use crate::rate_limit::Counted;
 use crate::registry;
 use crate::server::Peer;
 use crate::unread::DrainedOnDrop;
@@ -95,6 +96,10 @@ impl Front {
         // The path only: a query may hold a token.
         let path = request.uri().path().to_owned();
         let door = Door::of(&path);
+        let counted = Counted::begin(&self.state).filter(|_| door == Some(Door::Api));
+        if let Some(counted) = &counted {
+            request.extensions_mut().insert(counted.clone());
+        }
         if door == Some(Door::Api) {
             request = credential::note_form_token(request, self.state.forge.settings().max_body_bytes).await;
         }
@@ -145,6 +150,9 @@ impl Front {
         }
         if door == Some(Door::Registry) {
             headers.insert(REGISTRY_VERSION, HeaderValue::from_static("registry/2.0"));
+        }
+        if let Some(counted) = counted {
+            counted.tell(headers);
         }
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         // Answers depend on who asks; no cache in between may keep them.

@@ -17,6 +17,7 @@ use crate::credential::Presented;
 use crate::door::Door;
 use crate::error::Refusal;
 use crate::params::query_pairs;
+use crate::rate_limit;
 
 /// The access rule of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +90,7 @@ pub(crate) async fn viewer(
     let viewer = authenticate(&state.forge, reading, &secret, purpose, origin)
         .await
         .map_err(|why| Refusal::unauthenticated(door, why, realm))?;
+    rate_limit::count(parts, state, &viewer).map_err(Refusal::TooMany)?;
     match sudo(parts).filter(|_| door == Door::Api) {
         Some(user) => access::act_as(&state.forge, reading, viewer, &user)
             .await

@@ -19,6 +19,7 @@ pub mod operations;
 pub mod pagination;
 pub mod params;
 pub mod paths;
+mod rate_limit;
 pub mod registry;
 pub mod routes;
 pub mod server;

@@ -85,6 +85,7 @@ pub fn table() -> Vec<Route> {
             GET "/api/v4/version" "the version" => api::version::get;
             GET "/api/v4/metadata" "the version and what is installed" => api::version::metadata;
             GET "/api/v4/application/statistics" "counts and seats" => api::statistics::get;
+            POST "/api/v4/usage_data/track_event" "tell what a client was used for; nothing is kept" => api::usage_data::track_event;
             GET "/api/v4/audit_events" "the audit log of the instance" => api::audit_events::list_of_instance;
 
             GET "/api/v4/user" "the caller's account" => api::users::get_own;
@@ -160,6 +161,11 @@ pub fn table() -> Vec<Route> {
             PATCH "/api/v4/projects/{id}/protected_branches/{name}" "change a branch protection" => api::protected_branches::update;
             DELETE "/api/v4/projects/{id}/protected_branches/{name}" "remove a branch protection" => api::protected_branches::unprotect;
 
+            GET "/api/v4/projects/{id}/protected_tags" "tag protections" => api::protected_tags::list;
+            POST "/api/v4/projects/{id}/protected_tags" "protect a tag" => api::protected_tags::protect;
+            GET "/api/v4/projects/{id}/protected_tags/{name}" "a tag protection" => api::protected_tags::get;
+            DELETE "/api/v4/projects/{id}/protected_tags/{name}" "remove a tag protection" => api::protected_tags::unprotect;
+
             GET "/api/v4/projects/{id}/repository/branches" "branches" => api::branches::list;
             GET "/api/v4/projects/{id}/repository/branches/{branch}" "a branch" => api::branches::get;
             GET "/api/v4/projects/{id}/repository/tags" "tags" => api::tags::list;
@@ -199,6 +205,11 @@ pub fn table() -> Vec<Route> {
 
             GET "/api/v4/projects/{id}/repository/commits/{sha}/statuses" "the statuses of a commit" => api::commit_statuses::list;
             POST "/api/v4/projects/{id}/statuses/{sha}" "report the status of a commit" => api::commit_statuses::create;
+
+            GET "/api/v4/projects/{id}/pipelines" "pipelines, of which there are none" => api::pipelines::list;
+            GET "/api/v4/projects/{id}/pipelines/latest" "a pipeline, of which there are none" => api::pipelines::get;
+            GET "/api/v4/projects/{id}/pipelines/{pipeline_id}" "a pipeline, of which there are none" => api::pipelines::get;
+            GET "/api/v4/projects/{id}/jobs" "jobs of pipelines, of which there are none" => api::pipelines::list;
 
             GET "/api/v4/projects/{id}/registry/repositories" "image repositories" => api::container_repositories::list;
             DELETE "/api/v4/projects/{id}/registry/repositories/{repository_id}" "delete an image repository" => api::container_repositories::delete;

@@ -207,7 +207,7 @@ pub(crate) async fn note<A: Act<On = on::Project>>(
             "id": note.id.0,
             "note": note.body,
             "noteable_type": "Issue",
-            "noteable_id": note.issue.0,
+            "noteable_id": details.issue.id.0,
             "author_id": note.author.id.0,
             "project_id": project.id.0,
             "created_at": time(note.created_at),

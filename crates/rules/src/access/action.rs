@@ -97,6 +97,8 @@ actions! {
     RevokeOwnToken on Instance;
     /// Replace the presented token by a new one.
     RotateOwnToken on Instance;
+    /// Tell what a client was used for; nothing is kept of it.
+    TrackUsage on Instance;
     /// Read personal access tokens: one's own, or as an administrator anybody's.
     ReadPersonalAccessTokens on Instance;
     /// Create a personal access token for a person.
@@ -192,6 +194,10 @@ actions! {
     ReadProtectedBranches on Project;
     /// Create, change and remove branch protections.
     AdministerProtectedBranches on Project;
+    /// Read the tag protections of a project.
+    ReadProtectedTags on Project;
+    /// Protect tags, and end that.
+    AdministerProtectedTags on Project;
     /// Pull images: read their content and lists of it.
     PullImage on Project;
     /// Push images; what may be pushed over a protected tag is decided for each tag.

@@ -156,6 +156,7 @@ pub static RULES: &[Rule] = &[
     row(A::ReadOwnToken, ScopeSet::ANY, SignIn),
     row(A::RevokeOwnToken, ScopeSet::ANY, SignIn),
     row(A::RotateOwnToken, ROTATE_SELF, SignIn),
+    row(A::TrackUsage, ScopeSet::ANY, SignIn),
     row(A::ReadPersonalAccessTokens, READ, SignIn),
     row(A::CreatePersonalAccessToken, WRITE, Administrator).never_for_bots(),
     row(A::RotatePersonalAccessToken, WRITE, SignIn),
@@ -206,6 +207,8 @@ pub static RULES: &[Rule] = &[
     row(A::AdministerReleases, WRITE, DEVELOPER).not_when_archived().of(Repository),
     row(A::ReadProtectedBranches, READ, DEVELOPER),
     row(A::AdministerProtectedBranches, WRITE, MAINTAINER).not_when_archived(),
+    row(A::ReadProtectedTags, READ, MAINTAINER),
+    row(A::AdministerProtectedTags, WRITE, MAINTAINER).not_when_archived(),
     // Images. Pushing is not pulling: each has a scope of its own. Deleting through the registry needs `api`.
     row(A::PullImage, PULL_IMAGE, REPORTER).open_to(Anyone).of(ContainerRegistry),
     row(A::PushImage, PUSH_IMAGE, DEVELOPER).not_when_archived().of(ContainerRegistry),
@@ -243,7 +246,10 @@ pub static RULES: &[Rule] = &[
     row(A::MergeMergeRequest, WRITE, DEVELOPER).not_when_archived().of(MergeRequests),
     row(A::DeleteMergeRequest, WRITE, OWNER).not_when_archived().of(MergeRequests),
     row(A::CreateMergeRequestNote, WRITE, REPORTER).open_to(SignedIn).not_when_archived().of(MergeRequests),
-    row(A::UpdateOwnMergeRequestNote, WRITE, REPORTER).open_to(SignedIn).not_when_archived().of(MergeRequests),
+    row(A::UpdateOwnMergeRequestNote, WRITE, REPORTER)
+        .open_to(SignedIn)
+        .not_when_archived()
+        .of(MergeRequests),
     row(A::AdministerMergeRequestNotes, WRITE, MAINTAINER).not_when_archived().of(MergeRequests),
     // Labels and milestones are there without an issue tracker too.
     row(A::ReadLabels, READ, GUEST).open_to(Anyone),

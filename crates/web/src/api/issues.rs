@@ -6,13 +6,16 @@ use portcullis_app::issues::{self, IssueChanges, IssueDetails, NewIssueRequest, 
 use portcullis_app::records::issues::{
     AssigneeFilter, IssueFilter, IssueOrder, IssueState, LabelFilter, MAX_LABELS, MilestoneWanted,
 };
+use portcullis_app::records::select::{Behind, Paging};
 use portcullis_rules::access::act;
 use portcullis_rules::id::{MilestoneId, UserId};
 use serde_json::{Value, json};
 
 use super::milestones;
 use super::users::UserView;
-use super::{ApiResult, PathParts, Surroundings, created, date, no_content, ok, path_number, time};
+use super::{
+    ApiResult, PathParts, Surroundings, created, date, no_content, ok, path_number, reads_keyset, time,
+};
 use crate::AppState;
 use crate::client::BaseUrl;
 use crate::error::ApiError;
@@ -215,6 +218,19 @@ pub(super) fn reads_ascending(read: &mut Reader<'_>) -> bool {
     ascending.unwrap_or(false)
 }
 
+/// Returns a row as the parameter `cursor` names it.
+fn cursor(behind: Behind) -> String {
+    format!("{}-{}", behind.value, behind.id)
+}
+
+/// Reads behind which row a page begins.
+fn reads_cursor(read: &mut Reader<'_>) -> Option<Behind> {
+    read.one_of("cursor", |text| {
+        let (value, id) = text.split_once('-')?;
+        Some(Behind { value: value.parse().ok()?, id: id.parse().ok()? })
+    })
+}
+
 fn reads_scope(read: &mut Reader<'_>) -> Scope {
     let scope = read.one_of("scope", |word| match word {
         "all" => Some(Scope::All),
@@ -293,6 +309,7 @@ fn reads_filter(read: &mut Reader<'_>) -> IssueFilter {
         updated_after: read.time("updated_after"),
         updated_before: read.time("updated_before"),
         order: order.unwrap_or_default(),
+        paging: Paging::Numbered,
         ascending: reads_ascending(read),
     }
 }
@@ -325,11 +342,25 @@ pub async fn list(
 ) -> ApiResult {
     let mut read = params.read();
     let scope = reads_scope(&mut read);
-    let filter = reads_filter(&mut read);
+    let mut filter = reads_filter(&mut read);
     check_type(&mut read);
+    let by_update = filter.order == IssueOrder::Updated;
+    let keyset = reads_keyset(&mut read, &["created_at", "updated_at"])?;
+    if keyset {
+        filter.paging = Paging::Keyset(reads_cursor(&mut read));
+    }
     read.finish()?;
     let found = issues::list(&state.forge, &access, scope, filter, around.window()).await?;
     let (path, now) = (&access.place().full_path, state.forge.now());
+    if keyset {
+        let last = found.items.last().map(|details| {
+            let issue = &details.issue;
+            let value = if by_update { issue.updated_at } else { issue.created_at };
+            cursor(Behind { value, id: issue.id.0 })
+        });
+        let views = found.items.iter().map(|issue| view(issue, path, &around.base, now)).collect();
+        return Ok(around.page_keyset::<Value>(views, "cursor", last.as_deref()));
+    }
     Ok(around.page(found.map(|issue| view(&issue, path, &around.base, now))))
 }
 

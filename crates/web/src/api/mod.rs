@@ -20,8 +20,10 @@ pub mod namespaces;
 pub mod notes;
 pub mod packages;
 pub mod personal_tokens;
+pub mod pipelines;
 pub mod projects;
 pub mod protected_branches;
+pub mod protected_tags;
 pub mod releases;
 pub mod repository_changes;
 pub mod statistics;
@@ -29,6 +31,7 @@ pub mod tags;
 pub mod tokens;
 pub mod trees;
 pub mod uploads;
+pub mod usage_data;
 pub mod users;
 pub mod version;
 pub mod webhooks;
@@ -49,6 +52,7 @@ use crate::AppState;
 use crate::client::BaseUrl;
 use crate::error::ApiError;
 use crate::pagination::{Page, PageLinks, behind, paginated, uncounted};
+use crate::params::Reader;
 
 /// What a handler answers.
 pub type ApiResult = Result<Response, ApiError>;
@@ -121,6 +125,13 @@ impl Surroundings {
         format!("{}/{full_path}", self.base.0)
     }
 
+    /// Returns a page of a list whose next page begins behind what the parameter `name` says; `last` is `None` when the
+    /// page is not full, because nothing is behind it.
+    pub fn page_keyset<T: Serialize>(&self, items: Vec<T>, name: &str, last: Option<&str>) -> Response {
+        let full = i64::try_from(items.len()).unwrap_or(0) >= self.page.size;
+        behind(self.page, &self.links, items, name, last.filter(|_| full))
+    }
+
     /// Returns a page of a list that is gone through by what stands last on each page.
     pub fn page_behind<T: Serialize>(&self, items: Vec<T>, last: Option<&str>) -> Response {
         behind(self.page, &self.links, items, "last", last)
@@ -130,6 +141,20 @@ impl Surroundings {
     pub fn page_behind_token<T: Serialize>(&self, items: Vec<T>, token: Option<&str>) -> Response {
         behind(self.page, &self.links, items, "page_token", token)
     }
+}
+
+/// Reads whether a list is to be gone through by what stands last on each page, which can be done only in some orders: the
+/// first of them is taken when none is asked for.
+///
+/// # Errors
+/// When the order that is asked for is none of them.
+pub fn reads_keyset(read: &mut Reader<'_>, orders: &[&str]) -> Result<bool, ApiError> {
+    let keyset = read.allowed("pagination", &["keyset", "legacy"]).as_deref() == Some("keyset");
+    let order = read.filled_text("order_by");
+    if keyset && order.is_some_and(|order| !orders.contains(&order.as_str())) {
+        return Err(ApiError::no_keyset());
+    }
+    Ok(keyset)
 }
 
 /// Returns `201 Created` with a body.

@@ -10,7 +10,7 @@ use portcullis_app::projects::{self, NewProjectRequest, ProjectChanges, ProjectD
 use portcullis_app::records::blobs::BytesByKind;
 use portcullis_app::records::container_cleanup_policies::CleanupPolicy;
 use portcullis_app::records::projects::{ProjectFilter, ProjectOrder};
-use portcullis_app::records::select::Listing;
+use portcullis_app::records::select::{Listing, Paging};
 use portcullis_app::registry::cleanup::{self, Cadence, CleanupChanges, KEEP_N, OLDER_THAN};
 use portcullis_app::registry::{TagPattern, image_name};
 use portcullis_rules::access::{FeatureAccess, Role, Visibility, act};
@@ -20,7 +20,9 @@ use serde_json::value::RawValue;
 
 use super::container_repositories::location;
 use super::container_tags::reads_pattern;
-use super::{ApiResult, PathParts, Surroundings, accepted, json_text, path_number, path_text, time};
+use super::{
+    ApiResult, PathParts, Surroundings, accepted, json_text, path_number, path_text, reads_keyset, time,
+};
 use crate::AppState;
 use crate::client::BaseUrl;
 use crate::error::ApiError;
@@ -395,10 +397,12 @@ fn filter(read: &mut Reader<'_>, viewer: &Viewer) -> ProjectFilter {
         with_issues: read.boolean("with_issues_enabled").unwrap_or(false),
         id_after: read.integer("id_after"),
         id_before: read.integer("id_before"),
+        paging: Paging::Numbered,
         order: read
             .one_of("order_by", |word| {
                 Some(match word {
-                    "id" | "created_at" => ProjectOrder::Created,
+                    "id" => ProjectOrder::Id,
+                    "created_at" => ProjectOrder::Created,
                     "name" => ProjectOrder::Name,
                     "path" => ProjectOrder::Path,
                     "updated_at" => ProjectOrder::Updated,
@@ -428,6 +432,11 @@ async fn answer_list(
     let mut filter = filter(&mut read, viewer);
     narrow(&mut filter, &mut read);
     // Merge requests do not exist here, so nothing has them enabled.
+    let keyset = reads_keyset(&mut read, &["id"])?;
+    if keyset {
+        filter.paging = Paging::Keyset(None);
+        filter.order = ProjectOrder::Id;
+    }
     let with_merge_requests = read.boolean("with_merge_requests_enabled").unwrap_or(false);
     read.finish()?;
     if with_merge_requests {
@@ -439,7 +448,13 @@ async fn answer_list(
         .items
         .iter()
         .map(|details| RawValue::from_string(view(details, &around.base, viewer)?).map_err(unwritable));
-    Ok(around.page(Listing { items: views.collect::<Result<Vec<_>, _>>()?, total }))
+    let views = views.collect::<Result<Vec<_>, _>>()?;
+    if keyset {
+        let last = found.items.last().map(|details| details.project.id.to_string());
+        let name = if filter.ascending { "id_after" } else { "id_before" };
+        return Ok(around.page_keyset(views, name, last.as_deref()));
+    }
+    Ok(around.page(Listing { items: views, total }))
 }
 
 /// Answers the projects that the caller may see.

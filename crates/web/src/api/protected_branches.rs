@@ -11,7 +11,8 @@ use super::{ApiResult, PathParts, Surroundings, created, no_content, ok, path_te
 use crate::AppState;
 use crate::params::{Params, Reader};
 
-fn level(role: Option<Role>, id: i64) -> Value {
+/// Returns who may, as a list of one.
+pub(super) fn level(role: Option<Role>, id: i64) -> Value {
     let description = match role {
         None => "No one",
         Some(Role::Developer) => "Developers + Maintainers",
@@ -64,7 +65,7 @@ pub async fn get(
 
 /// Reads who may: 0 for nobody, 30 or 40 for a role. 60, which is GitLab's "administrators only", is taken as nobody
 /// below an Owner.
-fn reads_level(read: &mut Reader<'_>, name: &str) -> Option<Option<Role>> {
+pub(super) fn reads_level(read: &mut Reader<'_>, name: &str) -> Option<Option<Role>> {
     read.one_of(name, |text| match text {
         "0" => Some(None),
         "30" => Some(Some(Role::Developer)),

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use portcullis_app::access::Authorized;
 use portcullis_app::search::NameFilter;
-use portcullis_app::tags::{self, Tag, TagOrder};
+use portcullis_app::tags::{self, TagDetails, TagOrder};
 use portcullis_rules::access::act;
 use serde_json::{Value, json};
 
@@ -12,7 +12,8 @@ use crate::AppState;
 use crate::params::Params;
 
 /// Returns a tag. `web_url` is the project's.
-pub fn view(tag: &Tag, web_url: &str) -> Value {
+pub fn view(details: &TagDetails, web_url: &str) -> Value {
+    let tag = &details.tag;
     let said = tag.annotation.as_ref();
     let tagger = said.and_then(|annotation| annotation.tagger.as_ref());
     json!({
@@ -20,8 +21,10 @@ pub fn view(tag: &Tag, web_url: &str) -> Value {
         "message": said.map(|annotation| annotation.message.trim_end()),
         "target": tag.target.as_str(),
         "commit": tag.commit.as_ref().map(|commit| commits::view(commit, web_url)),
-        "release": null,
-        "protected": false,
+        "release": details.release.as_ref().map(|description| {
+            json!({ "tag_name": tag.name.tag(), "description": description })
+        }),
+        "protected": details.protected,
         "created_at": tagger.map(commits::local_time),
     })
 }

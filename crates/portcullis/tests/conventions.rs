@@ -1,0 +1,132 @@
+//! What all of the REST API has in common: limits, pages, and questions about what the forge does not have.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use portcullis_testkit::{Answer, Caller, forge};
+use serde_json::{Value, json};
+
+fn number(answer: &Answer, header: &str) -> i64 {
+    answer.header(header).unwrap_or_else(|| panic!("no {header}")).parse().unwrap()
+}
+
+#[test]
+fn a_token_that_asks_too_often_is_told_to_wait_and_nobody_else_is() {
+    let forge = forge!(|settings| settings.max_api_requests_per_minute = 3);
+    let (first, second) = (forge.person("ana"), forge.person("bob"));
+    for used in 1..=3 {
+        let answer = first.get("/user").expect(200);
+        assert_eq!(number(&answer, "ratelimit-limit"), 3);
+        assert_eq!(number(&answer, "ratelimit-observed"), used);
+        assert_eq!(number(&answer, "ratelimit-remaining"), 3 - used);
+        assert_eq!(answer.header("retry-after"), None);
+    }
+    let refused = first.get("/user").expect(429);
+    assert_eq!(refused.text, "Retry later\n");
+    assert!((1..=60).contains(&number(&refused, "retry-after")), "{refused:?}");
+    assert_eq!(number(&refused, "ratelimit-remaining"), 0);
+    assert_eq!(number(&refused, "ratelimit-reset") % 60, 0);
+    assert_eq!(refused.header("ratelimit-name"), Some("throttle_authenticated_api"));
+    assert!(refused.header("ratelimit-resettime").unwrap().ends_with("GMT"), "{refused:?}");
+    second.get("/user").expect(200);
+    let nobody = forge.anyone().get("/projects").expect(200);
+    assert_eq!(nobody.header("ratelimit-limit"), None);
+    forge.clock.advance_seconds(60);
+    assert_eq!(number(&first.get("/user").expect(200), "ratelimit-observed"), 1);
+}
+
+#[test]
+fn a_refused_request_changes_nothing() {
+    let forge = forge!(|settings| settings.max_api_requests_per_minute = 1);
+    let person = forge.person("ana");
+    person.get("/user").expect(200);
+    let new = json!({ "name": "late", "path": "late" });
+    assert_eq!(person.post("/projects", new).expect(429).text, "Retry later\n");
+    forge.clock.advance_seconds(60);
+    assert_eq!(person.get("/projects?owned=true").expect(200).json(), json!([]));
+}
+
+#[test]
+fn without_a_limit_there_are_no_headers_about_one() {
+    let forge = forge!();
+    let answer = forge.person("ana").get("/user").expect(200);
+    assert!(answer.headers.keys().all(|name| !name.as_str().starts_with("ratelimit")), "{answer:?}");
+}
+
+/// Follows the links to the next page from `path` to the end, and returns what `key` is everywhere.
+fn walk(caller: &Caller, path: &str, key: &str) -> Vec<i64> {
+    let mut found = Vec::new();
+    let mut next = Some(path.to_owned());
+    while let Some(path) = next.take() {
+        let answer = caller.get(&path).expect(200);
+        assert_eq!((answer.header("x-total"), answer.header("x-page")), (None, None), "{answer:?}");
+        let page = answer.json();
+        found.extend(page.as_array().unwrap().iter().map(|item| item[key].as_i64().unwrap()));
+        next = answer.header("link").map(|link| {
+            let (url, rel) = link.split_once(">; rel=").unwrap();
+            assert_eq!(rel, "\"next\"", "{link}");
+            url.strip_prefix(&format!("<{}/api/v4", caller.url)).unwrap().to_owned()
+        });
+        assert!(found.len() <= 100, "it goes on and on");
+    }
+    found
+}
+
+#[test]
+fn projects_are_gone_through_by_their_ids() {
+    let forge = forge!();
+    let mut ids: Vec<_> = (0..5).map(|_| forge.project("private").id).collect();
+    let path = "/projects?pagination=keyset&order_by=id&per_page=2";
+    assert_eq!(walk(forge.root(), &format!("{path}&sort=asc"), "id"), ids);
+    ids.reverse();
+    assert_eq!(walk(forge.root(), &format!("{path}&sort=desc"), "id"), ids);
+    assert_eq!(walk(forge.root(), "/projects?pagination=keyset&per_page=3", "id"), ids);
+    let refused = json!({ "error": "Keyset pagination is not yet available for this type of request" });
+    forge.root().get("/projects?pagination=keyset&order_by=name").expect_json(405, refused);
+}
+
+#[test]
+fn issues_are_gone_through_by_their_times() {
+    let forge = forge!();
+    let project = forge.project("private");
+    for number in 1..=5 {
+        // Two of them are made in the same microsecond.
+        if number != 3 {
+            forge.clock.advance_seconds(1);
+        }
+        forge.root().post(&project.path("/issues"), json!({ "title": format!("{number}") })).expect(201);
+    }
+    forge.clock.advance_seconds(1);
+    forge.root().put(&project.path("/issues/2"), json!({ "title": "changed" })).expect(200);
+    let path = |rest: &str| project.path(&format!("/issues?pagination=keyset&per_page=2{rest}"));
+    assert_eq!(walk(forge.root(), &path(""), "iid"), [5, 4, 3, 2, 1]);
+    assert_eq!(walk(forge.root(), &path("&sort=asc"), "iid"), [1, 2, 3, 4, 5]);
+    assert_eq!(walk(forge.root(), &path("&order_by=updated_at"), "iid"), [2, 5, 4, 3, 1]);
+    assert_eq!(walk(forge.root(), &path("&state=closed"), "iid"), [0; 0]);
+    let wrong = forge.root().get(&path("&cursor=x")).expect(400).json();
+    assert_eq!(wrong, json!({ "error": "cursor does not have a valid value" }));
+    forge.root().get(&path("&order_by=title")).expect(405);
+}
+
+#[test]
+fn clients_that_ask_for_pipelines_learn_that_there_are_none() {
+    let forge = forge!();
+    let project = forge.project("private");
+    let bot = project.token(&["read_api"], 20);
+    for list in ["/pipelines", "/jobs"] {
+        let answer = bot.get(&project.path(list)).expect(200);
+        assert_eq!((answer.json(), answer.header("x-total")), (json!([]), Some("0")));
+    }
+    for one in ["/pipelines/latest", "/pipelines/1"] {
+        bot.get(&project.path(one)).expect_json(404, json!({ "message": "404 Pipeline Not Found" }));
+    }
+    forge.person("eve").get(&project.path("/pipelines")).expect(404);
+}
+
+#[test]
+fn clients_may_tell_what_they_were_used_for() {
+    let forge = forge!();
+    let bot = forge.project("private").token(&["read_repository"], 20);
+    let told = json!({ "event": "gitlab_cli_command_used", "project_id": 1, "additional_properties": {} });
+    bot.post("/usage_data/track_event", told.clone()).expect_json(200, json!({ "status": "ok" }));
+    let refused: Value = json!({ "message": "401 Unauthorized" });
+    forge.anyone().post("/usage_data/track_event", told).expect_json(401, refused);
+}
