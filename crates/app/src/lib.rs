@@ -52,6 +52,7 @@ pub mod search;
 pub mod settings;
 pub mod tags;
 pub mod throttle;
+pub mod terraform_states;
 pub mod tokens;
 pub mod trees;
 pub mod uploads;

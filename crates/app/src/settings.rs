@@ -172,6 +172,8 @@ pub struct Settings {
     pub max_package_file_bytes: u64,
     /// The largest JSON or form body of a request that commits files, in bytes.
     pub max_commit_body_bytes: usize,
+    /// The largest state of infrastructure that Terraform may keep, in bytes.
+    pub max_terraform_state_bytes: usize,
     /// Whether web hooks may call addresses that are not of the public Internet.
     pub webhooks_may_call_local_network: bool,
 }
@@ -228,6 +230,7 @@ impl Default for Settings {
             max_upload_bytes: 100 * 1024 * 1024,
             max_package_file_bytes: 5 * 1024 * 1024 * 1024,
             max_commit_body_bytes: 20 * 1024 * 1024,
+            max_terraform_state_bytes: 16 * 1024 * 1024,
             webhooks_may_call_local_network: false,
         }
     }

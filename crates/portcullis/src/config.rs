@@ -84,6 +84,7 @@ const KEYS: &[Key] = &[
     Key::required("max_upload_bytes", Shape::Number),
     Key::required("max_package_file_bytes", Shape::Number),
     Key::required("max_commit_body_bytes", Shape::Number),
+    Key::required("max_terraform_state_bytes", Shape::Number),
     Key::required("webhooks_may_call_local_network", Shape::Switch),
 ];
 

@@ -64,6 +64,8 @@ ids! {
     PackageId;
     /// A file of a package.
     PackageFileId;
+    /// A state of infrastructure that Terraform keeps.
+    TerraformStateId;
     /// A web hook of a project.
     WebhookId;
 }

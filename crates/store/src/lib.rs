@@ -36,6 +36,7 @@ pub mod pushes;
 pub mod release_links;
 pub mod releases;
 pub mod select;
+pub mod terraform_states;
 pub mod uploads;
 pub mod user_references;
 pub mod users;
@@ -68,6 +69,7 @@ pub fn statements() -> impl Iterator<Item = &'static db::Statement> {
         protected_branches::STATEMENTS,
         protected_tags::STATEMENTS,
         pushes::STATEMENTS,
+        terraform_states::STATEMENTS,
         uploads::STATEMENTS,
         release_links::STATEMENTS,
         releases::STATEMENTS,

@@ -46,6 +46,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "protected_tags",
         sql: include_str!("../migrations/0008_protected_tags.sql"),
     },
+    Migration {
+        version: 9,
+        name: "terraform_states",
+        sql: include_str!("../migrations/0009_terraform_states.sql"),
+    },
 ];
 
 /// What a run of [`migrate`] did.

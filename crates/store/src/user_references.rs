@@ -36,6 +36,8 @@ pub const MOVED_TO_GHOST: &[(&str, &str)] = &[
     ("projects", "creator_id"),
     ("pushes", "user_id"),
     ("releases", "author_id"),
+    ("terraform_state_versions", "author_id"),
+    ("terraform_states", "locked_by"),
     ("uploads", "author_id"),
     ("users", "created_by"),
 ];

@@ -22,6 +22,7 @@ use portcullis_store::notes::{self, NewNote, Noteable};
 use portcullis_store::packages::{self, GENERIC, Version};
 use portcullis_store::projects::{self, NewProject};
 use portcullis_store::releases::{self, NewRelease};
+use portcullis_store::terraform_states::{self, Lock};
 use portcullis_store::uploads::{self, NewUpload};
 use portcullis_store::user_references::{DELETED_WITH_USER, MOVED_TO_GHOST, move_to_ghost};
 use portcullis_store::users::{self, NewUser, UserKind};
@@ -229,6 +230,10 @@ async fn leave_traces(tx: &mut Tx, user: UserId) {
     let blob = blobs::rely_on(tx, "sha256:1", 1, NOW).await.unwrap().unwrap();
     let upload = NewUpload { project, blob, secret: "secret", file_name: "a", author: user };
     uploads::insert(tx, &upload, NOW).await.unwrap();
+    let state = terraform_states::ensure(tx, project, "state", NOW).await.unwrap();
+    let lock = Lock { id: "lock".to_owned(), info: "{}".to_owned() };
+    terraform_states::set_lock(tx, state.id, Some((user, &lock)), NOW).await.unwrap();
+    terraform_states::add_version(tx, state.id, user, None, b"sealed", 1, NOW).await.unwrap();
     let version = Version { project, package_type: GENERIC, name: "tool", version: "1" };
     let package = packages::publish(tx, version, None, user, NOW).await.unwrap();
     packages::insert_file(tx, package, blob, "a", user, NOW).await.unwrap();

@@ -94,11 +94,11 @@ fn api(parts: &Parts, query_allowed: bool) -> Presented {
     }
 }
 
-/// Returns whether a route of the API takes the password of Basic as Git does: those of package clients, which know nothing
-/// else.
+/// Returns whether a route of the API takes the password of Basic as Git does: those of package clients and of Terraform,
+/// which know nothing else.
 fn takes_basic(path: &str) -> bool {
     let mut segments = path.strip_prefix("/api/v4/projects/").unwrap_or_default().split('/').skip(1);
-    (segments.next(), segments.next()) == (Some("packages"), Some("generic"))
+    matches!((segments.next(), segments.next()), (Some("packages"), Some("generic")) | (Some("terraform"), Some("state")))
 }
 
 /// Returns the bearer of a request, if it has one; any other credential counts as none, because clients are to be sent to
@@ -186,10 +186,12 @@ mod tests {
     }
 
     #[test]
-    fn basic_is_for_package_clients() {
+    fn basic_is_for_package_clients_and_terraform() {
         // x:secret
         let headers = [("authorization", "Basic eDpzZWNyZXQ=")];
         let path = "/api/v4/projects/g%2Fp/packages/generic/a/1/f";
+        assert!(is_secret(&presented(Door::Api, path, &headers), "secret"));
+        let path = "/api/v4/projects/1/terraform/state/prod/lock";
         assert!(is_secret(&presented(Door::Api, path, &headers), "secret"));
         for path in
             ["/api/v4/projects/1", "/api/v4/projects/packages/generic", "/api/v4/projects/1/packages", "/x"]

@@ -233,6 +233,15 @@ pub struct LargeParams {
     _turn: Option<SemaphorePermit<'static>>,
 }
 
+/// Waits until another body that is larger than usual may be read. The turn ends with the value.
+///
+/// # Errors
+/// When that takes too long.
+pub(crate) async fn large_body_turn() -> Result<SemaphorePermit<'static>, ApiError> {
+    let turn = tokio::time::timeout(TURN_TIME, TURNS.acquire()).await;
+    turn.ok().and_then(Result::ok).ok_or_else(|| ApiError::overloaded(TURN_TIME.as_secs()))
+}
+
 impl FromRequest<AppState> for LargeParams {
     type Rejection = ApiError;
 
@@ -242,14 +251,7 @@ impl FromRequest<AppState> for LargeParams {
             request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let turn = match announced {
             Some(bytes) if bytes <= settings.max_body_bytes => None,
-            _ => {
-                let turn = tokio::time::timeout(TURN_TIME, TURNS.acquire()).await;
-                Some(
-                    turn.ok()
-                        .and_then(Result::ok)
-                        .ok_or_else(|| ApiError::overloaded(TURN_TIME.as_secs()))?,
-                )
-            }
+            _ => Some(large_body_turn().await?),
         };
         let limit = settings.max_body_bytes.max(settings.max_commit_body_bytes);
         Ok(LargeParams { params: Params::of(request, limit).await?, _turn: turn })

@@ -245,6 +245,12 @@ pub fn table() -> Vec<Route> {
             GET "/api/v4/projects/{id}/packages/generic/{package_name}/{package_version}/{*file_name}" "download a file of a package" => api::packages::download;
             PUT "/api/v4/projects/{id}/packages/generic/{package_name}/{package_version}/{*file_name}" "publish a file of a package" => api::packages::publish;
 
+            GET "/api/v4/projects/{id}/terraform/state/{name}" "a state of infrastructure" => api::terraform_states::get;
+            POST "/api/v4/projects/{id}/terraform/state/{name}" "write a state of infrastructure" => api::terraform_states::write;
+            DELETE "/api/v4/projects/{id}/terraform/state/{name}" "delete a state of infrastructure" => api::terraform_states::delete;
+            POST "/api/v4/projects/{id}/terraform/state/{name}/lock" "lock a state of infrastructure" => api::terraform_states::lock;
+            DELETE "/api/v4/projects/{id}/terraform/state/{name}/lock" "unlock a state of infrastructure" => api::terraform_states::unlock;
+
             GET "/api/v4/projects/{id}/issues" "issues" => api::issues::list;
             POST "/api/v4/projects/{id}/issues" "open an issue" => api::issues::create;
             GET "/api/v4/projects/{id}/issues/{iid}" "an issue" => api::issues::get;

@@ -232,6 +232,10 @@ actions! {
     PublishPackage on Project;
     /// Delete packages and files of them.
     DeletePackage on Project;
+    /// Read the states of infrastructure that Terraform keeps in a project.
+    ReadTerraformState on Project;
+    /// Write, lock and delete such states.
+    AdministerTerraformState on Project;
     /// Read issues and their comments.
     ReadIssues on Project;
     /// Read confidential issues and internal comments of others.

@@ -230,6 +230,9 @@ pub static RULES: &[Rule] = &[
     row(A::ReadPackages, READ, REPORTER).open_to(Anyone).of(Packages),
     row(A::PublishPackage, WRITE, DEVELOPER).not_when_archived().of(Packages),
     row(A::DeletePackage, WRITE, MAINTAINER).not_when_archived().of(Packages),
+    // The states of infrastructure, which hold secrets.
+    row(A::ReadTerraformState, READ, DEVELOPER),
+    row(A::AdministerTerraformState, WRITE, MAINTAINER).not_when_archived(),
     // Issues and comments.
     row(A::ReadIssues, READ, GUEST).open_to(Anyone).of(Issues),
     row(A::ReadConfidentialIssues, READ, REPORTER).of(Issues),

@@ -28,6 +28,7 @@ pub mod releases;
 pub mod repository_changes;
 pub mod statistics;
 pub mod tags;
+pub mod terraform_states;
 pub mod tokens;
 pub mod trees;
 pub mod uploads;
