@@ -28,7 +28,7 @@ use crate::uploads::Claim;
 use crate::{Algorithm, Digest, Error, Hasher, SessionId};
 
 /// How much of a blob is read at a time, in bytes. A reader holds two of these at most.
-const PIECE_BYTES: u64 = 256 * 1024;
+const PIECE_BYTES: u64 = 512 * 1024;
 
 /// How much of an upload is read at a time when its digest must be found out afterwards, in bytes.
 const HASH_BYTES: usize = 256 * 1024;
