@@ -24,6 +24,8 @@ pub struct CommitFilter {
     pub until: Option<i64>,
     /// Only those whose author's name or address contains this text.
     pub author: Option<String>,
+    /// Only those whose message contains this text.
+    pub message: Option<String>,
     /// Only the first parent of each merge is followed.
     pub first_parent: bool,
     /// No commit before all of its children.
@@ -68,6 +70,7 @@ pub async fn list(
         since: filter.since,
         until: filter.until,
         author: filter.author,
+        message: filter.message,
         first_parent: filter.first_parent,
         topological: filter.topological,
         skip: u64::try_from(window.offset).unwrap_or(0),

@@ -42,7 +42,10 @@ pub enum Outcome {
 fn checked_name(name: &str) -> Result<(), Error> {
     let usable = |character: char| character.is_alphanumeric() || "-_.".contains(character);
     if name.is_empty() || name.chars().count() > MAX_NAME_CHARACTERS || !name.chars().all(usable) {
-        return Err(Error::invalid("name", "can hold letters, digits, dashes, underscores and dots, up to 255"));
+        return Err(Error::invalid(
+            "name",
+            "can hold letters, digits, dashes, underscores and dots, up to 255",
+        ));
     }
     Ok(())
 }
@@ -101,7 +104,10 @@ async fn check_count(
     access: &Authorized<act::AdministerTerraformState>,
 ) -> Result<(), Error> {
     if terraform_states::count(tx, access.project()).await? > MAX_STATES {
-        return Err(Error::invalid("name", format!("is one too many (a project has {MAX_STATES} states at most)")));
+        return Err(Error::invalid(
+            "name",
+            format!("is one too many (a project has {MAX_STATES} states at most)"),
+        ));
     }
     Ok(())
 }

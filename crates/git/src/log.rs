@@ -46,6 +46,8 @@ pub struct LogQuery {
     pub until: Option<i64>,
     /// Only those whose author's name or address contains this text, whatever the case.
     pub author: Option<String>,
+    /// Only those whose message contains this text, whatever the case.
+    pub message: Option<String>,
     /// Only the first parent of each merge is followed.
     pub first_parent: bool,
     /// No commit before all of its children.
@@ -65,6 +67,7 @@ impl LogQuery {
             since: None,
             until: None,
             author: None,
+            message: None,
             first_parent: false,
             topological: false,
             skip: 0,
@@ -114,6 +117,11 @@ impl Engine {
                 "author must be one line of at most {MAX_AUTHOR_BYTES} bytes"
             )));
         }
+        if query.message.as_deref().is_some_and(|text| !is_one_line(text)) {
+            return Err(Error::BadRequest(format!(
+                "search must be one line of at most {MAX_AUTHOR_BYTES} bytes"
+            )));
+        }
         let seconds = |micros: i64| micros.div_euclid(1_000_000).max(0);
         let mut question = Question::new("rev-list", &["--fixed-strings", "--regexp-ignore-case"])
             .option("--max-count", query.limit)
@@ -121,6 +129,7 @@ impl Engine {
             .option_if("--max-age", query.since.map(seconds))
             .option_if("--min-age", query.until.map(seconds))
             .option_if("--author", query.author)
+            .option_if("--grep", query.message)
             .flag("--first-parent", query.first_parent)
             .flag("--topo-order", query.topological)
             .path(query.path);

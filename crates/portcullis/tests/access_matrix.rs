@@ -222,6 +222,18 @@ fn let_in(route: &Route, asker: &Asker) -> Answer {
         ("GET", path) if path.starts_with("/api/v4/projects/{id}/repository/blobs/") => {
             answer(404, "…404 Blob Not Found")
         }
+        ("GET", "/api/v4/projects/{id}/protected_tags/{name}") => answer(404, "…404 Protected Tag Not Found"),
+        ("GET", path) if path.contains("/pipelines/") => answer(404, "…404 Pipeline Not Found"),
+        ("GET", path) if path.ends_with("/search") => answer(400, "…scope is missing, search is missing"),
+        ("GET" | "DELETE", path) if path.contains("/terraform/state/") => {
+            answer(404, "…404 Terraform State Not Found")
+        }
+        ("POST", "/api/v4/projects/{id}/terraform/state/{name}/lock") => {
+            answer(400, "…a lock is a JSON object")
+        }
+        ("POST", "/api/v4/projects/{id}/terraform/state/{name}") => {
+            answer(400, "…a Terraform state is a JSON object")
+        }
         ("GET", "/api/v4/projects/{id}/repository/compare") => answer(400, "…from is missing, to is missing"),
         ("GET", "/api/v4/projects/{id}/repository/merge_base") => answer(400, "…refs is missing"),
         ("GET", "/-/project/{id}/releases/{tag}/downloads/{*path}") => answer(302, ""),
@@ -325,6 +337,7 @@ fn address(
         "{audit_event_id}" => place.audit_event.to_string(),
         "{repository_id}" => place.repository.to_string(),
         "{branch}" | "{sha}" => "main".to_owned(),
+        "{pipeline_id}" => "1".to_owned(),
         "{tag}" if route.path.contains("/releases/") => "r1".to_owned(),
         "{tag}" => "v1".to_owned(),
         "{label}" => place.label.to_string(),

@@ -890,3 +890,88 @@ fn each_scope_and_role_reads_its_part() {
             || forge.anyone().get(&asked).status == 404
     );
 }
+
+#[test]
+fn a_project_is_searched() {
+    let forge = forge!();
+    let world = World::new(&forge, "private");
+    world.write("src/a b.rs", "one\ntwo\nthree\nHas a Needle here\nfive\nsix\nseven needle\n");
+    world.write("bin.dat", b"needle\0\xff");
+    world.write("other.md", "-e needle\n");
+    let commit = world.commit_at("Hide the needle\n\nIn [brackets].", "2026-01-01T00:00:00Z");
+    world.push();
+    let search = |scope: &str, text: &str| {
+        world.bot.get(&world.project.path(&format!("/search?scope={scope}&search={text}")))
+    };
+    let found = search("blobs", "needle").expect(200);
+    assert_eq!(found.header("x-total"), Some("2"));
+    let expected = json!([
+        {
+            "basename": "other", "data": "-e needle\n", "path": "other.md", "filename": "other.md", "id": null,
+            "ref": "", "startline": 1, "project_id": world.project.id,
+        },
+        {
+            "basename": "src/a b", "data": "two\nthree\nHas a Needle here\nfive\nsix\n", "path": "src/a b.rs",
+            "filename": "src/a b.rs", "id": null, "ref": "", "startline": 2, "project_id": world.project.id,
+        },
+    ]);
+    assert_eq!(found.json(), expected);
+    // A text is never an option or a pattern.
+    assert_eq!(search("blobs", "-e%20needle").expect(200).json().as_array().unwrap().len(), 1);
+    assert_eq!(search("blobs", "n.edle").expect(200).json(), json!([]));
+    assert_eq!(search("blobs", "--help").expect(200).json(), json!([]));
+    assert_eq!(search("blobs", "needle&path=src").expect(200).json().as_array().unwrap().len(), 1);
+    assert_eq!(search("blobs", "needle&path=:(top)src").expect(200).json(), json!([]));
+    search("blobs", "needle&ref=nowhere").expect(404);
+    search("blobs", "needle&path=../x").expect(400);
+    search("blobs", "a%0Ab").expect(400);
+
+    let commits = search("commits", "NEEDLE").expect(200).json();
+    assert_eq!((commits.as_array().unwrap().len(), &commits[0]["id"]), (1, &json!(commit)));
+    assert_eq!(search("commits", "[brackets]").expect(200).json()[0]["id"], commit);
+    assert_eq!(search("commits", "[x]").expect(200).json(), json!([]));
+
+    world.bot.post(&world.project.path("/issues"), json!({ "title": "A needle" })).expect(201);
+    let secret = json!({ "title": "A secret needle", "confidential": true });
+    world.bot.post(&world.project.path("/issues"), secret).expect(201);
+    assert_eq!(search("issues", "needle").expect(200).json().as_array().unwrap().len(), 2);
+    let guest = world.project.token(&["read_api"], 10);
+    let shown = guest.get(&world.project.path("/search?scope=issues&search=needle")).expect(200).json();
+    assert_eq!(shown.as_array().unwrap().len(), 1);
+    guest.get(&world.project.path("/search?scope=blobs&search=needle")).expect(403);
+    world.bot.post(&world.project.path("/milestones"), json!({ "title": "Needle 1" })).expect(201);
+    assert_eq!(search("milestones", "needle").expect(200).json()[0]["title"], "Needle 1");
+    let users = search("users", "ci").expect(200).json();
+    assert_eq!(users[0]["id"], world.bot.user_id);
+
+    let missing = json!({ "error": "scope is missing, search is missing" });
+    world.bot.get(&world.project.path("/search")).expect_json(400, missing);
+    search("wiki_blobs", "x").expect_json(400, json!({ "error": "scope does not have a valid value" }));
+    forge.person("eve").get(&world.project.path("/search?scope=blobs&search=x")).expect(404);
+}
+
+#[test]
+fn a_group_is_searched() {
+    let forge = forge!();
+    let project = forge.project("private");
+    let member = project.member(30);
+    let path =
+        |scope: &str, text: &str| format!("/groups/{}/search?scope={scope}&search={text}", project.group.id);
+    let found = member.get(&path("projects", "app")).expect(200).json();
+    assert_eq!(found.as_array().unwrap().len(), 1);
+    assert_eq!(found[0]["id"], project.id);
+    assert_eq!(forge.person("eve").get(&path("projects", "app")).expect(200).json(), json!([]));
+    assert_eq!(member.get(&path("users", "root")).expect(200).json()[0]["username"], "root");
+    member.get(&path("issues", "x")).expect(400);
+}
+
+#[test]
+fn an_empty_repository_holds_no_text() {
+    let forge = forge!();
+    let group = forge.group("empty", "private");
+    let new = json!({ "name": "empty", "namespace_id": group.id });
+    let id = forge.root().post("/projects", new).expect(201).json()["id"].clone();
+    let path = format!("/projects/{id}/search?search=x&scope=");
+    assert_eq!(forge.root().get(&format!("{path}blobs")).expect(200).json(), json!([]));
+    assert_eq!(forge.root().get(&format!("{path}commits")).expect(200).json(), json!([]));
+}

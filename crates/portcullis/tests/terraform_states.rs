@@ -44,7 +44,10 @@ fn a_state_is_locked_written_read_and_unlocked() {
 
     assert_eq!(ask("POST", "prod?ID=one", &version(1)).expect(200).text, "");
     let read = ask("GET", "prod", "").expect(200);
-    assert_eq!((read.text.as_str(), read.header("content-type")), (version(1).as_str(), Some("application/json")));
+    assert_eq!(
+        (read.text.as_str(), read.header("content-type")),
+        (version(1).as_str(), Some("application/json"))
+    );
     ask("DELETE", "prod/lock", &lock("one")).expect(200);
     ask("DELETE", "prod/lock", &lock("one")).expect(200);
 
@@ -111,7 +114,9 @@ fn what_is_no_state_is_refused_and_what_is_one_is_encrypted() {
     let audit = forge.root().get(&project.path("/audit_events")).expect(200).text;
     assert!(audit.contains("terraform_state_written") && !audit.contains("hunter2"), "{audit}");
     let data = forge.folder().join("data");
-    for file in std::fs::read_dir(data).unwrap().map(|file| file.unwrap().path()).filter(|path| path.is_file()) {
+    for file in
+        std::fs::read_dir(data).unwrap().map(|file| file.unwrap().path()).filter(|path| path.is_file())
+    {
         let content = std::fs::read(&file).unwrap();
         assert!(!content.windows(7).any(|part| part == b"hunter2"), "{}", file.display());
     }

@@ -98,7 +98,10 @@ fn api(parts: &Parts, query_allowed: bool) -> Presented {
 /// which know nothing else.
 fn takes_basic(path: &str) -> bool {
     let mut segments = path.strip_prefix("/api/v4/projects/").unwrap_or_default().split('/').skip(1);
-    matches!((segments.next(), segments.next()), (Some("packages"), Some("generic")) | (Some("terraform"), Some("state")))
+    matches!(
+        (segments.next(), segments.next()),
+        (Some("packages"), Some("generic")) | (Some("terraform"), Some("state"))
+    )
 }
 
 /// Returns the bearer of a request, if it has one; any other credential counts as none, because clients are to be sent to

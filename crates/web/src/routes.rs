@@ -289,6 +289,9 @@ pub fn table() -> Vec<Route> {
             PUT "/api/v4/projects/{id}/releases/{tag}/assets/links/{link_id}" "change a link of a release" => api::releases::update_link;
             DELETE "/api/v4/projects/{id}/releases/{tag}/assets/links/{link_id}" "take a link away from a release" => api::releases::delete_link;
 
+            GET "/api/v4/projects/{id}/search" "what in a project holds a text" => api::search::in_project;
+            GET "/api/v4/groups/{id}/search" "what in a group holds a text" => api::search::in_group;
+
             GET "/api/v4/projects/{id}/events" "the activity feed" => api::events::list;
             GET "/api/v4/projects/{id}/audit_events" "the audit log" => api::audit_events::list;
             GET "/api/v4/projects/{id}/audit_events/{audit_event_id}" "an entry of the audit log" => api::audit_events::get;

@@ -100,6 +100,7 @@ pub async fn list(
         since: read.time("since"),
         until: read.time("until"),
         author: read.filled_text("author"),
+        message: None,
         first_parent: read.boolean("first_parent").unwrap_or(false),
         topological: read.allowed("order", &["default", "topo"]).as_deref() == Some("topo"),
     };

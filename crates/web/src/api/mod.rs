@@ -26,6 +26,7 @@ pub mod protected_branches;
 pub mod protected_tags;
 pub mod releases;
 pub mod repository_changes;
+pub mod search;
 pub mod statistics;
 pub mod tags;
 pub mod terraform_states;

@@ -467,6 +467,17 @@ pub async fn list(
     answer_list(access.viewer(), &state, &around, &params, |_, _| {}).await
 }
 
+/// Answers the projects in a group and anywhere below.
+pub(super) async fn list_below(
+    access: &Authorized<act::ReadGroup>,
+    state: &AppState,
+    around: &Surroundings,
+    params: &Params,
+) -> ApiResult {
+    let group = access.namespace().id;
+    answer_list(access.viewer(), state, around, params, |filter, _| filter.below = Some(group)).await
+}
+
 /// Answers the projects of a group.
 pub async fn list_of_group(
     access: Authorized<act::ReadGroup>,
