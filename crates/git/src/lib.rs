@@ -40,6 +40,7 @@ mod report;
 mod settings;
 mod special_files;
 mod tree;
+mod walk;
 mod wire;
 
 pub use archive::ArchiveFormat;

@@ -1,9 +1,10 @@
-//! Questions about history that git answers by walking it: one process for each.
+//! Questions about history that git answers by walking it: one process for each, but for the newest commits.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use crate::question::{Question, RepositoryPath};
+use crate::walk::MAX_WALKED;
 use crate::{Commit, Engine, Error, ObjectId, RefName};
 
 /// How long a walk through history may take.
@@ -76,6 +77,23 @@ impl LogQuery {
     }
 }
 
+impl LogQuery {
+    /// Returns where to begin when nothing but the newest commits from there is asked for, and not too many.
+    fn plain_start<'a>(&self, ends: Option<&'a Ends>) -> Option<&'a ObjectId> {
+        let Ends { from, not } = ends?;
+        let unfiltered = self.path.is_none()
+            && self.since.is_none()
+            && self.until.is_none()
+            && self.author.is_none()
+            && self.message.is_none()
+            && !self.topological;
+        match (from.as_slice(), not.as_slice()) {
+            ([start], []) if unfiltered && self.skip + u64::from(self.limit) <= MAX_WALKED => Some(start),
+            _ => None,
+        }
+    }
+}
+
 /// How many lines a commit added and took away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LineCounts {
@@ -121,6 +139,14 @@ impl Engine {
             return Err(Error::BadRequest(format!(
                 "search must be one line of at most {MAX_AUTHOR_BYTES} bytes"
             )));
+        }
+        if let Some(start) = query.plain_start(ends.as_ref()) {
+            let (start, first_parent) = (start.clone(), query.first_parent);
+            let (skip, limit) = (query.skip, query.limit);
+            return self
+                .read(id, move |objects| objects.newest(&start, first_parent, skip, limit))
+                .await
+                .map(Some);
         }
         let seconds = |micros: i64| micros.div_euclid(1_000_000).max(0);
         let mut question = Question::new("rev-list", &["--fixed-strings", "--regexp-ignore-case"])

@@ -166,3 +166,65 @@ async fn names_of_commits_are_no_expressions() {
         ]
     );
 }
+
+/// The newest commits are walked here and not by git: histories with merges, with several roots, and with commits whose
+/// times are equal or run backwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_commits_come_in_the_order_of_git() {
+    let forge = Forge::new().await;
+    forge.work_tree().await;
+    let mut number = 7_u64;
+    let mut random = |below: u64| {
+        number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (number >> 33) % below
+    };
+    let mut input = String::new();
+    for mark in 1..=300_u64 {
+        let (time, message) = (1_700_000_000 + mark / 3 + random(6), format!("commit {mark}"));
+        input += &format!("commit refs/heads/line-{}\nmark :{mark}\n", random(4));
+        input += &format!("committer A <a@example.com> {time} +0000\ndata {}\n{message}\n", message.len());
+        let parents = if mark == 1 { 0 } else { [1, 1, 1, 2, 3][random(5) as usize] };
+        let mut chosen: Vec<_> = (0..parents).map(|_| mark - 1 - random((mark - 1).min(12))).collect();
+        chosen.dedup();
+        for (place, parent) in chosen.iter().enumerate() {
+            input += &format!("{} :{parent}\n", if place == 0 { "from" } else { "merge" });
+        }
+        if chosen.is_empty() {
+            input += "deleteall\n";
+        }
+        input += &format!("M 100644 inline f{}\ndata 1\nx\n", random(50));
+    }
+    input += "commit refs/heads/all\ncommitter A <a@example.com> 1700000000 +0000\ndata 1\nx\n";
+    input += "from :300\nmerge :299\nmerge :298\nmerge :297\nmerge :290\n";
+    let file = forge.path("history");
+    std::fs::write(&file, input).unwrap();
+    let mut import = crate::forge::client(&forge.path("."), "work", &["fast-import", "--quiet", "--force"]);
+    import.stdin(std::fs::File::open(&file).unwrap());
+    assert!(import.status().await.unwrap().success());
+    forge.git("work", &["push", "-q", "origin", "all"]).await;
+    let mut walked = 0;
+    for (skip, limit, first_parent) in
+        [(0, 1000, false), (0, 20, false), (37, 50, false), (0, 1000, true), (999, 1, false)]
+    {
+        let mut query = LogQuery::from(LogStart::Revision("all".to_owned()), limit);
+        (query.skip, query.first_parent) = (skip, first_parent);
+        let ours: Vec<_> = forge
+            .engine
+            .log(1, query)
+            .await
+            .unwrap()
+            .unwrap()
+            .iter()
+            .map(|commit| commit.id.to_string())
+            .collect();
+        let (skip, count) = (format!("--skip={skip}"), format!("--max-count={limit}"));
+        let mut arguments = vec!["rev-list", &skip, &count, "all"];
+        if first_parent {
+            arguments.push("--first-parent");
+        }
+        let theirs = forge.git("work", &arguments).await;
+        assert_eq!(ours, theirs.lines().collect::<Vec<_>>(), "{arguments:?}");
+        walked += ours.len();
+    }
+    assert!(walked > 300, "only {walked}");
+}
