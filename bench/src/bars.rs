@@ -37,6 +37,12 @@ pub const ACCESS_MICROSECONDS: Bar = Bar::AtMost(30.0);
 pub const ACCESS_AMONG_A_MILLION: Bar = Bar::AtMost(1.2);
 /// `GET /projects/:id` beside the bare handler, in requests a second.
 pub const PROJECT_BESIDE_BARE: Bar = Bar::AtLeast(0.35);
+/// A list or a repository read over the API, median, in milliseconds.
+pub const READ_MILLISECONDS: Bar = Bar::AtMost(5.0);
+/// The `git` command that a person would run, beside a repository read over the API, in time.
+pub const READ_BESIDE_GIT: Bar = Bar::AtLeast(3.0);
+/// A page that is far away, by keyset, beside the first, in time.
+pub const FAR_PAGE: Bar = Bar::AtMost(1.2);
 /// Fetch and clone beside `git http-backend`, in requests a second.
 pub const FETCH_BESIDE_BACKEND: Bar = Bar::AtLeast(1.3);
 /// `ls-remote` beside `git http-backend`, in requests a second.

@@ -1,6 +1,7 @@
 //! What is measured, one file for each subject.
 
 mod access;
+mod api;
 mod client;
 mod creation;
 mod fetch;
@@ -19,6 +20,8 @@ pub enum Name {
     Access,
     /// Read a project over the API.
     Project,
+    /// Lists and repository reads over the API.
+    Api,
     /// Create tokens.
     Creation,
     /// Git's requests, replayed.
@@ -35,9 +38,10 @@ pub enum Name {
 
 impl Name {
     /// All of them, in the order in which they are measured.
-    pub const ALL: [Name; 8] = [
+    pub const ALL: [Name; 9] = [
         Name::Access,
         Name::Project,
+        Name::Api,
         Name::Creation,
         Name::Fetch,
         Name::Client,
@@ -51,6 +55,7 @@ impl Name {
         match self {
             Name::Access => access::TITLE,
             Name::Project => project::TITLE,
+            Name::Api => api::TITLE,
             Name::Creation => creation::TITLE,
             Name::Fetch => fetch::TITLE,
             Name::Client => client::TITLE,
@@ -65,6 +70,7 @@ impl Name {
         match self {
             Name::Access => access::measure(stage),
             Name::Project => project::measure(stage),
+            Name::Api => api::measure(stage),
             Name::Creation => creation::measure(stage),
             Name::Fetch => fetch::measure(stage),
             Name::Client => client::measure(stage),
