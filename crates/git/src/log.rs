@@ -268,6 +268,27 @@ impl Engine {
         Ok(refs_in(&said.expect_success("looking for the refs of a commit")?).collect())
     }
 
+    /// Returns those of `candidates` from which `commit` is reachable, without itself. What is not there any more is in none.
+    pub async fn descendants_among(
+        &self,
+        id: i64,
+        commit: &ObjectId,
+        candidates: &[ObjectId],
+    ) -> Result<HashSet<ObjectId>, Error> {
+        if candidates.is_empty() {
+            return Ok(HashSet::new());
+        }
+        // Everything on the ways from the commit to the candidates, and so every candidate that has a way.
+        let mut input = format!("^{commit}\n");
+        input.extend(candidates.iter().map(|candidate| format!("{candidate}\n")));
+        let options = ["--ignore-missing", "--ancestry-path", "--stdin"];
+        let question = Question::new("rev-list", &options).input(input.into_bytes());
+        let said = self.ask(id, question, MAX_REFS_BYTES, WALK_LIMIT).await?;
+        let found: HashSet<_> =
+            ids_in(&said.expect_success("looking for descendants")?).into_iter().collect();
+        Ok(candidates.iter().filter(|candidate| found.contains(*candidate)).cloned().collect())
+    }
+
     /// Returns how many lines each of these commits changed against its first parent.
     pub async fn line_counts(
         &self,

@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod bot;
+pub mod closing;
 pub mod color;
 pub mod files;
 pub mod id;
