@@ -8,7 +8,8 @@ use crate::Error;
 use crate::access::Authorized;
 use crate::forge::Forge;
 
-/// Returns a project's feed. What confidential issues are about is shown to those who may read them.
+/// Returns a project's feed. What is about issues, confidential ones, merge requests and internal comments is shown to
+/// those who may read them.
 ///
 /// # Errors
 /// The database's.
@@ -18,8 +19,13 @@ pub async fn list(
     filter: &EventFilter,
     window: Window,
 ) -> Result<Listing<Event>, Error> {
-    let confidential = access.also::<act::ReadConfidentialIssues>().is_ok();
-    let filter = EventFilter { confidential, ..filter.clone() };
+    let filter = EventFilter {
+        issues: access.also::<act::ReadIssues>().is_ok(),
+        confidential: access.also::<act::ReadConfidentialIssues>().is_ok(),
+        merge_requests: access.also::<act::ReadMergeRequests>().is_ok(),
+        internal_on_merge_requests: access.also::<act::ReadConfidentialIssues>().is_ok(),
+        ..filter.clone()
+    };
     let mut tx = forge.db().read().await?;
     Ok(events::list(&mut tx, access.project(), &filter, window).await?)
 }

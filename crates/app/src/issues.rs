@@ -30,7 +30,7 @@ use crate::milestones;
 use crate::webhooks::occasions;
 
 /// The longest description, in characters.
-const MAX_DESCRIPTION_CHARACTERS: usize = 1_048_576;
+pub(crate) const MAX_DESCRIPTION_CHARACTERS: usize = 1_048_576;
 
 /// The longest label, in characters.
 const MAX_LABEL_CHARACTERS: usize = 255;
@@ -194,7 +194,11 @@ pub(crate) fn check_text(fields: &mut FieldErrors, field: &'static str, text: &s
 }
 
 /// Returns labels without surrounding space, each once; notes what is wrong with them.
-fn checked_labels(fields: &mut FieldErrors, field: &'static str, labels: &[String]) -> Vec<String> {
+pub(crate) fn checked_labels(
+    fields: &mut FieldErrors,
+    field: &'static str,
+    labels: &[String],
+) -> Vec<String> {
     let mut checked: Vec<String> = Vec::new();
     for label in labels.iter().map(|label| label.trim()).filter(|label| !label.is_empty()) {
         if checked.len() == MAX_LABELS {
@@ -216,15 +220,15 @@ fn checked_labels(fields: &mut FieldErrors, field: &'static str, labels: &[Strin
     checked
 }
 
-fn check_assignees(fields: &mut FieldErrors, assignees: &[UserId]) {
+pub(crate) fn check_assignees(fields: &mut FieldErrors, field: &'static str, assignees: &[UserId]) {
     if assignees.len() > MAX_ASSIGNEES {
-        fields.add("assignee_ids", format!("are too many (maximum is {MAX_ASSIGNEES})"));
+        fields.add(field, format!("are too many (maximum is {MAX_ASSIGNEES})"));
     }
 }
 
 /// Returns those of `users` who can be assigned: living members, inherited ones too. Others are passed over, as in
 /// GitLab, so that nobody learns here who exists.
-async fn assignable<A: Act<On = on::Project>>(
+pub(crate) async fn assignable<A: Act<On = on::Project>>(
     tx: &mut Tx,
     access: &Authorized<A>,
     users: &[UserId],
@@ -282,7 +286,7 @@ pub async fn create(
         MAX_DESCRIPTION_CHARACTERS,
     );
     let labels = checked_labels(&mut fields, "labels", &request.labels);
-    check_assignees(&mut fields, &request.assignees);
+    check_assignees(&mut fields, "assignee_ids", &request.assignees);
     fields.finish()?;
     let title = title.ok_or(Error::NotFound("title"))?;
 
@@ -396,7 +400,7 @@ pub async fn update(
 }
 
 /// Returns since when a setting holds: it keeps its time when it is set again.
-fn since(before: Option<i64>, wanted: Option<bool>, now: i64) -> Option<i64> {
+pub(crate) fn since(before: Option<i64>, wanted: Option<bool>, now: i64) -> Option<i64> {
     match wanted {
         None => before,
         Some(true) => before.or(Some(now)),
@@ -404,8 +408,8 @@ fn since(before: Option<i64>, wanted: Option<bool>, now: i64) -> Option<i64> {
     }
 }
 
-/// Returns the labels that an issue has afterwards. Replacing comes first, then adding, then removing.
-fn labels_after(
+/// Returns the labels that something has afterwards. Replacing comes first, then adding, then removing.
+pub(crate) fn labels_after(
     before: Vec<String>,
     replaced: Option<Vec<String>>,
     added: Vec<String>,
@@ -451,7 +455,7 @@ async fn change_plan(
         issues::set_milestone(tx, access.project(), issue.id, milestone).await?;
     }
     if let Some(assignees) = &changes.assignees {
-        check_assignees(fields, assignees);
+        check_assignees(fields, "assignee_ids", assignees);
         let wanted = &assignees[..assignees.len().min(MAX_ASSIGNEES)];
         let assignees = assignable(tx, access, wanted, now).await?;
         issues::set_assignees(tx, issue.id, &assignees).await?;

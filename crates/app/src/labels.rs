@@ -1,6 +1,7 @@
 //! Labels of projects.
 //!
-//! An issue refers to labels. One that it names and that does not exist yet is made, by whoever may plan issues.
+//! Issues and merge requests refer to labels. One that they name and that does not exist yet is made, by whoever may plan
+//! them.
 
 use portcullis_rules::access::{Act, act, on};
 use portcullis_rules::color::Color;
@@ -26,7 +27,7 @@ const MAX_DESCRIPTION_CHARACTERS: usize = 10_000;
 /// The most labels a project has.
 const MAX_LABELS_OF_PROJECT: i64 = 10_000;
 
-/// Whether a list says how many issues have each label.
+/// Whether a list says how many issues and merge requests have each label.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WithCounts {
     /// It does.
@@ -50,7 +51,7 @@ pub enum LabelReference<'a> {
 pub struct LabelDetails {
     /// The label.
     pub label: Label,
-    /// How many issues have it, if that was asked.
+    /// How many issues and merge requests have it, if that was asked.
     pub counts: Option<LabelCounts>,
 }
 
@@ -97,17 +98,23 @@ pub async fn list(
         WithCounts::No => None,
         WithCounts::Yes => {
             let ids: Vec<_> = found.items.iter().map(|label| label.id.0).collect();
-            // Where the tracker is closed to the viewer, there is nothing to count.
-            match access.also::<act::ReadIssues>() {
-                Ok(access) => Some(labels::counts(&mut tx, &ids, sight(&access)).await?),
-                Err(_) => Some(Vec::new()),
-            }
+            // Where issues or merge requests are closed to the viewer, there is nothing to count.
+            let issues = match access.also::<act::ReadIssues>() {
+                Ok(access) => labels::counts(&mut tx, &ids, sight(&access)).await?,
+                Err(_) => Vec::new(),
+            };
+            let merge_requests = match access.also::<act::ReadMergeRequests>() {
+                Ok(_) => labels::merge_request_counts(&mut tx, &ids).await?,
+                Err(_) => Vec::new(),
+            };
+            Some((issues, merge_requests))
         }
     };
     Ok(found.map(|label| {
-        let counts = counted.as_ref().map(|counted| {
-            let own = counted.iter().find(|(id, _)| *id == label.id.0);
-            own.map(|(_, counts)| *counts).unwrap_or_default()
+        let counts = counted.as_ref().map(|(issues, merge_requests)| {
+            let own = issues.iter().find(|(id, _)| *id == label.id.0);
+            let open = merge_requests.iter().find(|(id, _)| *id == label.id.0).map_or(0, |(_, open)| *open);
+            LabelCounts { open_merge_requests: open, ..own.map(|(_, counts)| *counts).unwrap_or_default() }
         });
         LabelDetails { label, counts }
     }))

@@ -285,6 +285,8 @@ pub struct Statistics {
     pub projects: i64,
     /// Issues.
     pub issues: i64,
+    /// Merge requests.
+    pub merge_requests: i64,
     /// Comments.
     pub notes: i64,
     /// Access tokens that are listed somewhere.
@@ -306,6 +308,7 @@ pub async fn statistics(
         groups: namespaces::count_groups(&mut tx).await?,
         projects: projects::count(&mut tx).await?,
         issues: portcullis_store::issues::count(&mut tx).await?,
+        merge_requests: portcullis_store::merge_requests::count(&mut tx).await?,
         notes: portcullis_store::notes::count(&mut tx).await?,
         access_tokens: portcullis_store::access_tokens::count(&mut tx).await?,
     })

@@ -3,17 +3,18 @@
 use portcullis_git::{FirstCommit, ObjectFormat, RefName, Signature};
 use portcullis_rules::access::{Act, FeatureAccess, Role, Visibility, act, on};
 use portcullis_rules::id::{NamespaceId, ProjectId, UserId};
+use portcullis_rules::merging::{MergeMethod, SquashOption};
 use portcullis_rules::names::{DisplayName, IdOrPath, PathSegment};
 use portcullis_store::blobs::{self, BytesByKind};
 use portcullis_store::db::{self, Tx};
 use portcullis_store::events::{self, NewEvent};
 use portcullis_store::members::{self, Place};
-use portcullis_store::projects::{self, NewProject, Project, ProjectFilter};
+use portcullis_store::projects::{self, Merging, NewProject, Project, ProjectFilter};
 use portcullis_store::protected_branches;
 use portcullis_store::select::{Listing, Window};
 use portcullis_store::users;
 use portcullis_store::{container_cleanup_policies, container_repositories, namespaces};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Error;
 use crate::access::{Authorized, Reading, Viewer, authorize};
@@ -51,8 +52,60 @@ pub struct NewProjectRequest {
     pub container_registry_access: Option<FeatureAccess>,
     /// Who may use its packages.
     pub packages_access: Option<FeatureAccess>,
+    /// Who may use its merge requests.
+    pub merge_requests_access: Option<FeatureAccess>,
+    /// How its branches are merged.
+    pub merging: MergingChanges,
     /// Its topics.
     pub topics: Vec<String>,
+}
+
+/// What is to change about how the branches of a project are merged; what is absent stays.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MergingChanges {
+    /// What merging makes.
+    pub method: Option<MergeMethod>,
+    /// Whether the commits of a merge request become one.
+    pub squash: Option<SquashOption>,
+    /// Whether the source branch of a merge request goes with merging.
+    pub removes_source_branch: Option<bool>,
+    /// Whether issues that a merge request names are closed with it.
+    pub closes_issues: Option<bool>,
+    /// Whether nothing is merged unless the statuses of its last commit are there and good.
+    pub needs_success: Option<bool>,
+    /// Whether a status that was skipped is good.
+    pub skipped_is_success: Option<bool>,
+    /// Whether nothing is merged before its discussions are resolved.
+    pub needs_resolved_discussions: Option<bool>,
+}
+
+impl MergingChanges {
+    fn applied_to(self, before: Merging) -> Merging {
+        Merging {
+            method: self.method.unwrap_or(before.method),
+            squash: self.squash.unwrap_or(before.squash),
+            removes_source_branch: self.removes_source_branch.unwrap_or(before.removes_source_branch),
+            closes_issues: self.closes_issues.unwrap_or(before.closes_issues),
+            needs_success: self.needs_success.unwrap_or(before.needs_success),
+            skipped_is_success: self.skipped_is_success.unwrap_or(before.skipped_is_success),
+            needs_resolved_discussions: self
+                .needs_resolved_discussions
+                .unwrap_or(before.needs_resolved_discussions),
+        }
+    }
+}
+
+/// Returns how branches are merged, in GitLab's words.
+fn merging_in_words(merging: &Merging) -> Value {
+    json!({
+        "merge_method": merging.method.name(),
+        "squash_option": merging.squash.name(),
+        "remove_source_branch_after_merge": merging.removes_source_branch,
+        "autoclose_referenced_issues": merging.closes_issues,
+        "only_allow_merge_if_pipeline_succeeds": merging.needs_success,
+        "allow_merge_on_skipped_pipeline": merging.skipped_is_success,
+        "only_allow_merge_if_all_discussions_are_resolved": merging.needs_resolved_discussions,
+    })
 }
 
 /// The longest description, in characters.
@@ -157,6 +210,10 @@ pub async fn create(
     if let Some(packages) = request.packages_access {
         projects::set_packages_access(&mut tx, id, packages).await?;
     }
+    let mut made = projects::find(&mut tx, id).await?.ok_or(Error::NotFound("Project"))?;
+    made.merge_requests_access = request.merge_requests_access.unwrap_or(made.merge_requests_access);
+    made.merging = request.merging.applied_to(made.merging);
+    projects::set_merging(&mut tx, &made, now).await?;
     projects::set_topics(&mut tx, id, &request.topics).await?;
     if namespace.owner.is_some() {
         let role = Role::Owner;
@@ -403,6 +460,10 @@ pub struct ProjectChanges {
     pub container_registry_access: Option<FeatureAccess>,
     /// Who may use its packages.
     pub packages_access: Option<FeatureAccess>,
+    /// Who may use its merge requests.
+    pub merge_requests_access: Option<FeatureAccess>,
+    /// How its branches are merged.
+    pub merging: MergingChanges,
     /// How many bytes its images, uploads and packages may take; only an administrator sets it.
     pub container_quota_bytes: Option<Option<u64>>,
     /// What is deleted from its images from time to time.
@@ -467,6 +528,8 @@ pub async fn update(
     project.container_registry_access =
         changes.container_registry_access.unwrap_or(project.container_registry_access);
     project.packages_access = changes.packages_access.unwrap_or(project.packages_access);
+    project.merge_requests_access = changes.merge_requests_access.unwrap_or(project.merge_requests_access);
+    project.merging = changes.merging.applied_to(project.merging);
     if let Some((allowed, quota)) = quota {
         allowed.again(forge, &mut tx).await?;
         project.container_quota_bytes = quota.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
@@ -499,6 +562,9 @@ pub async fn update(
     if before.packages_access != project.packages_access {
         projects::set_packages_access(&mut tx, project.id, project.packages_access).await?;
     }
+    if (before.merge_requests_access, before.merging) != (project.merge_requests_access, project.merging) {
+        projects::set_merging(&mut tx, &project, now).await?;
+    }
     if let Some(policy) =
         project.cleanup_policy.as_ref().filter(|_| before.cleanup_policy != project.cleanup_policy)
     {
@@ -522,6 +588,10 @@ pub async fn update(
             .then_some([before.container_registry_access.name(), project.container_registry_access.name()]),
         "packages_access": (before.packages_access != project.packages_access)
             .then_some([before.packages_access.name(), project.packages_access.name()]),
+        "merge_requests_access": (before.merge_requests_access != project.merge_requests_access)
+            .then_some([before.merge_requests_access.name(), project.merge_requests_access.name()]),
+        "merging": (before.merging != project.merging)
+            .then(|| [merging_in_words(&before.merging), merging_in_words(&project.merging)]),
         "container_registry_quota_bytes": (before.container_quota_bytes != project.container_quota_bytes)
             .then_some([before.container_quota_bytes, project.container_quota_bytes]),
         "container_expiration_policy": project.cleanup_policy.as_ref()

@@ -587,9 +587,15 @@ fn project_place(
     let link = json!({ "name": "a", "url": "https://example.com/a", "filepath": "/a" });
     let release = json!({ "tag_name": "r1", "ref": "main", "assets": { "links": [link] } });
     let release = forge.root().post(&project.path("/releases"), release).expect(201).json();
+    let branch = json!({ "branch": "topic", "ref": "main" });
+    forge.root().post(&project.path("/repository/branches"), branch).expect(201);
+    let merge_request =
+        json!({ "source_branch": "topic", "target_branch": "main", "title": "a merge request" });
+    forge.root().post(&project.path("/merge_requests"), merge_request).expect(201);
     if features != FeatureAccess::Enabled {
         let body = json!({
             "issues_access_level": features.name(),
+            "merge_requests_access_level": features.name(),
             "repository_access_level": features.name(),
             "container_registry_access_level": features.name(),
             "package_registry_access_level": features.name(),
@@ -884,6 +890,7 @@ fn what_a_list_shows_can_be_read_alone() {
         ("/protected_branches", "name"),
         ("/issues", "iid"),
         ("/issues/1/notes", "id"),
+        ("/merge_requests", "iid"),
         ("/audit_events", "id"),
         ("/uploads", "id"),
         ("/packages", "id"),

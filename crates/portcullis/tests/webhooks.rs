@@ -289,6 +289,61 @@ fn issues_and_comments_are_told_to_those_who_may_know() {
 }
 
 #[test]
+fn merge_requests_are_told_from_their_opening_to_their_end() {
+    let forge = local_forge();
+    let project = forge.project("private");
+    let (told, other) = (Receiver::new(), Receiver::new());
+    let events = |url: &str, on: bool| json!({ "url": url, "push_events": false, "merge_requests_events": on, "issues_events": !on });
+    hook(&forge, &project, events(&told.url, true));
+    hook(&forge, &project, events(&other.url, false));
+    let bot = project.token(&["api"], 30);
+    let branch = bot.post(&project.path("/repository/branches"), json!({ "branch": "a", "ref": "main" }));
+    let head = branch.expect(201).json()["commit"]["id"].clone();
+    let body = json!({
+        "source_branch": "a", "target_branch": "main", "title": "Draft: a", "labels": "bug",
+        "assignee_id": bot.user_id, "reviewer_ids": [bot.user_id],
+    });
+    bot.post(&project.path("/merge_requests"), body).expect(201);
+    forge.run_jobs();
+    let call = told.one();
+    let body = call.expect("Merge Request Hook", "merge_request");
+    let attributes = &body["object_attributes"];
+    for (key, value) in [
+        ("iid", json!(1)),
+        ("action", json!("open")),
+        ("state", json!("opened")),
+        ("title", json!("Draft: a")),
+        ("draft", json!(true)),
+        ("source_branch", json!("a")),
+        ("target_branch", json!("main")),
+        ("target_project_id", json!(project.id)),
+        ("author_id", json!(bot.user_id)),
+        ("assignee_ids", json!([bot.user_id])),
+        ("labels", json!([{ "title": "bug" }])),
+    ] {
+        assert_eq!(attributes[key], value, "{key}");
+    }
+    assert_eq!((&attributes["last_commit"]["id"], &body["event_type"]), (&head, &json!("merge_request")));
+    assert_eq!(
+        (&body["user"]["id"], &body["reviewers"][0]["email"]),
+        (&json!(bot.user_id), &json!("[REDACTED]"))
+    );
+    assert_eq!(attributes["target"]["path_with_namespace"], project.full_path);
+
+    let one = project.path("/merge_requests/1");
+    bot.put(&one, json!({ "title": "b" })).expect(200);
+    bot.post(&format!("{one}/approve"), Value::Null).expect(201);
+    bot.post(&format!("{one}/unapprove"), Value::Null).expect(201);
+    bot.put(&one, json!({ "state_event": "close" })).expect(200);
+    bot.put(&one, json!({ "state_event": "reopen" })).expect(200);
+    forge.run_jobs();
+    let calls = told.take();
+    let actions: Vec<_> = calls.iter().map(|call| call.body["object_attributes"]["action"].clone()).collect();
+    assert_eq!(actions, ["update", "approved", "unapproved", "close", "reopen"]);
+    assert!(other.take().is_empty());
+}
+
+#[test]
 fn pushes_are_told_with_their_commits() {
     let forge = local_forge();
     let project = forge.project("private");

@@ -1,6 +1,6 @@
 //! For whom a list is made: its filter is part of the query, never applied afterwards.
 
-use portcullis_rules::access::Visibility;
+use portcullis_rules::access::{Role, Visibility};
 use portcullis_rules::id::{ProjectId, UserId};
 
 use crate::select::{Conditions, Value};
@@ -34,7 +34,40 @@ pub(crate) const MEMBER_NAMESPACES: &str = "n.id IN (SELECT a.descendant_id FROM
      JOIN namespace_ancestors a ON a.ancestor_id = m.namespace_id \
      WHERE m.user_id = ? AND (m.expires_at IS NULL OR m.expires_at > ?))";
 
+/// A user's highest living role on a project (alias `p`), also through a namespace. Values: user, now.
+const ROLE: &str = "(SELECT MAX(m.access_level) FROM members m WHERE m.user_id = ? AND \
+     (m.expires_at IS NULL OR m.expires_at > ?) AND (m.project_id = p.id OR m.namespace_id IN \
+     (SELECT a.ancestor_id FROM namespace_ancestors a WHERE a.descendant_id = p.namespace_id)))";
+
+/// A condition that stands in a list, with its values.
+type Condition = (String, Vec<Value>);
+
 impl Audience {
+    /// Returns the condition that this audience has at least this role on a project (alias `p`) at `now`.
+    fn has_role(self, role: Role, now: i64) -> Condition {
+        let level = Value::Int(role.level());
+        match self {
+            Audience::Everything => ("1 = 1".to_owned(), Vec::new()),
+            Audience::Public => ("1 = 0".to_owned(), Vec::new()),
+            Audience::Bot(user, project) => (
+                format!("p.id = ? AND {ROLE} >= ?"),
+                vec![project.0.into(), user.0.into(), now.into(), level],
+            ),
+            Audience::Person { user, .. } => (format!("{ROLE} >= ?"), vec![user.0.into(), now.into(), level]),
+        }
+    }
+
+    /// Returns the condition that the merge requests of a project (alias `p`) that this audience can see are shown to it at
+    /// `now`: what the rule of reading merge requests says.
+    pub(crate) fn reads_merge_requests(self, now: i64) -> Condition {
+        let (inside, values) = self.has_role(Role::Reporter, now);
+        let text = format!(
+            "p.merge_requests_access <> 'disabled' \
+             AND ((p.merge_requests_access = 'enabled' AND p.visibility > 0) OR ({inside}))"
+        );
+        (text, values)
+    }
+
     fn widest_visibility_level(self) -> i64 {
         match self {
             Audience::Person { external: false, .. } => Visibility::Internal.level(),

@@ -131,8 +131,48 @@ pub struct EventFilter {
     pub after: Option<i64>,
     /// Oldest first.
     pub ascending: bool,
+    /// Whether entries about issues and comments on them are shown.
+    pub issues: bool,
     /// Whether entries about confidential issues and internal comments are shown.
     pub confidential: bool,
+    /// Whether entries about merge requests and comments on them are shown.
+    pub merge_requests: bool,
+    /// Whether entries about internal comments on merge requests are shown.
+    pub internal_on_merge_requests: bool,
+}
+
+impl EventFilter {
+    /// Leaves out what the reader is not shown.
+    fn narrow_to_shown(&self, project: ProjectId, conditions: &mut Conditions) {
+        let mut hide = |condition: &str| {
+            let values = vec![project.0.into(); condition.matches('?').count()];
+            conditions.and(&format!("e.target_type IS NULL OR NOT ({condition})"), values);
+        };
+        if !self.issues {
+            hide(
+                "e.target_type = 'Issue' OR (e.target_type = 'Note' AND e.target_id IN \
+                 (SELECT n.id FROM notes n WHERE n.project_id = ? AND n.issue_id IS NOT NULL))",
+            );
+        } else if !self.confidential {
+            hide(
+                "(e.target_type = 'Issue' AND e.target_id IN \
+                 (SELECT i.id FROM issues i WHERE i.project_id = ? AND i.confidential_at IS NOT NULL)) \
+                 OR (e.target_type = 'Note' AND e.target_id IN (SELECT n.id FROM notes n JOIN issues i ON i.id = n.issue_id \
+                 WHERE n.project_id = ? AND (n.internal_at IS NOT NULL OR i.confidential_at IS NOT NULL)))",
+            );
+        }
+        if !self.merge_requests {
+            hide(
+                "e.target_type = 'MergeRequest' OR (e.target_type = 'Note' AND e.target_id IN \
+                 (SELECT n.id FROM notes n WHERE n.project_id = ? AND n.merge_request_id IS NOT NULL))",
+            );
+        } else if !self.internal_on_merge_requests {
+            hide(
+                "e.target_type = 'Note' AND e.target_id IN (SELECT n.id FROM notes n \
+                 WHERE n.project_id = ? AND n.merge_request_id IS NOT NULL AND n.internal_at IS NOT NULL)",
+            );
+        }
+    }
 }
 
 /// Returns the feed of a project.
@@ -159,15 +199,7 @@ pub async fn list(
     if let Some(time) = filter.after {
         conditions.and("e.created_at > ?", [time.into()]);
     }
-    if !filter.confidential {
-        conditions.and(
-            "e.target_type IS NULL OR NOT ((e.target_type = 'Issue' AND e.target_id IN \
-             (SELECT i.id FROM issues i WHERE i.project_id = ? AND i.confidential_at IS NOT NULL)) \
-             OR (e.target_type = 'Note' AND e.target_id IN (SELECT n.id FROM notes n JOIN issues i ON i.id = n.issue_id \
-             WHERE n.project_id = ? AND (n.internal_at IS NOT NULL OR i.confidential_at IS NOT NULL))))",
-            [project.0.into(), project.0.into()],
-        );
-    }
+    filter.narrow_to_shown(project, &mut conditions);
     let columns = format!(
         "{}, e.id, e.project_id, e.token_id, e.action, e.target_type, e.target_id, e.target_iid, e.target_title, \
          e.details, e.created_at",

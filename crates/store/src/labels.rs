@@ -1,4 +1,4 @@
-//! Labels of projects. Issues refer to them.
+//! Labels of projects. Issues and merge requests refer to them.
 
 use portcullis_rules::id::{LabelId, ProjectId};
 
@@ -23,13 +23,15 @@ pub struct Label {
     pub priority: Option<i64>,
 }
 
-/// How many issues with a label somebody is shown.
+/// How many issues and merge requests with a label somebody is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LabelCounts {
-    /// Open ones.
+    /// Open issues.
     pub open: i64,
-    /// Closed ones.
+    /// Closed issues.
     pub closed: i64,
+    /// Open merge requests.
+    pub open_merge_requests: i64,
 }
 
 /// The columns of [`Label`], in the order [`read`] expects.
@@ -38,8 +40,12 @@ macro_rules! columns {
         "b.id, b.project_id, b.title, b.color, b.description, b.priority"
     };
 }
+pub(crate) use columns;
 
-fn read(row: &Row<'_>) -> Result<Label, Error> {
+/// How many columns a label has.
+pub(crate) const COLUMN_COUNT: usize = 6;
+
+pub(crate) fn read(row: &Row<'_>) -> Result<Label, Error> {
     Ok(Label {
         id: LabelId(row.get(0)?),
         project: ProjectId(row.get(1)?),
@@ -184,6 +190,27 @@ pub async fn counts(tx: &mut Tx, labels: &[i64], sight: Sight) -> Result<Vec<(i6
          AND l.label_id IN ({}) GROUP BY l.label_id",
         marks.join(", ")
     ));
-    let map = |row: &Row<'_>| Ok((row.get(0)?, LabelCounts { open: row.get(1)?, closed: row.get(2)? }));
+    let map = |row: &Row<'_>| {
+        let counts = LabelCounts { open: row.get(1)?, closed: row.get(2)?, ..LabelCounts::default() };
+        Ok((row.get(0)?, counts))
+    };
     tx.all(&query, &values, map).await
+}
+
+/// Returns how many open merge requests have each of these labels. A label without any is not in it.
+///
+/// # Errors
+/// The database's.
+pub async fn merge_request_counts(tx: &mut Tx, labels: &[i64]) -> Result<Vec<(i64, i64)>, Error> {
+    if labels.is_empty() {
+        return Ok(Vec::new());
+    }
+    let values: Vec<_> = labels.iter().map(|id| V::from(*id)).collect();
+    let marks: Vec<_> = (1..=labels.len()).map(|index| format!("${index}")).collect();
+    let query = Query::new(format!(
+        "SELECT l.label_id, COUNT(*) FROM merge_request_labels l JOIN merge_requests r ON r.id = l.merge_request_id \
+         WHERE r.closed_at IS NULL AND r.merged_at IS NULL AND l.label_id IN ({}) GROUP BY l.label_id",
+        marks.join(", ")
+    ));
+    tx.all(&query, &values, |row| Ok((row.get(0)?, row.get(1)?))).await
 }

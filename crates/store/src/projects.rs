@@ -538,6 +538,37 @@ pub async fn topics_of(tx: &mut Tx, ids: &[i64]) -> Result<Vec<(i64, String)>, E
     Ok(rows.items)
 }
 
+/// What is said of a project beside its merge requests.
+#[derive(Clone, Debug)]
+pub struct MergePlace {
+    /// Its id.
+    pub project: ProjectId,
+    /// Its whole path.
+    pub full_path: String,
+    /// How its branches are merged.
+    pub merging: Merging,
+}
+
+/// Returns the paths of several projects and how their branches are merged, in one question.
+///
+/// # Errors
+/// The database's.
+pub async fn merge_places(tx: &mut Tx, ids: &[i64]) -> Result<Vec<MergePlace>, Error> {
+    let mut conditions = Conditions::default();
+    conditions.and_in("p.id", ids);
+    let columns = "p.id, p.full_path, p.merge_method, p.squash_option, p.source_branches_kept_since, \
+        p.autoclose_off_since, p.merge_needs_success_since, p.merge_after_skipped_since, p.merge_needs_resolved_since";
+    let window = Window { limit: 100, offset: 0 };
+    let map = |row: &Row<'_>| {
+        Ok(MergePlace {
+            project: ProjectId(row.get(0)?),
+            full_path: row.get(1)?,
+            merging: read_merging(row, 2)?,
+        })
+    };
+    Ok(conditions.list(tx, columns, "projects p", "p.id", window, map).await?.items)
+}
+
 /// Returns a user's roles on several projects, in one question: through the project itself, and through its namespaces.
 ///
 /// # Errors
@@ -618,6 +649,8 @@ pub struct ProjectFilter {
     pub below: Option<NamespaceId>,
     /// Only with the issue tracker on.
     pub with_issues: bool,
+    /// Only with merge requests on.
+    pub with_merge_requests: bool,
     /// Only ids above this one.
     pub id_after: Option<i64>,
     /// Only ids below this one.
@@ -683,6 +716,9 @@ pub async fn list(
     }
     if filter.with_issues {
         conditions.and("p.issues_access <> 'disabled'", []);
+    }
+    if filter.with_merge_requests {
+        conditions.and("p.merge_requests_access <> 'disabled'", []);
     }
     if let Some(id) = filter.id_after {
         conditions.and("p.id > ?", [id.into()]);

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use portcullis_rules::access::{FeatureAccess, Role, ScopeSet, Visibility};
-use portcullis_rules::id::{TokenId, UserId};
+use portcullis_rules::id::{ProjectId, TokenId, UserId};
 use portcullis_rules::secret::TokenDigest;
 use portcullis_store::access_tokens::{self, NewAccessToken};
 use portcullis_store::audit_events::{self, AuditEntity, NewAuditEvent};
@@ -17,6 +17,7 @@ use portcullis_store::db::Tx;
 use portcullis_store::events::{self, NewEvent};
 use portcullis_store::issues::{self, NewIssue, Sight};
 use portcullis_store::members::{self, Place as MemberOf};
+use portcullis_store::merge_requests::{self, Heads, NewMergeRequest};
 use portcullis_store::namespaces::{self, NewNamespace};
 use portcullis_store::notes::{self, NewNote, Noteable};
 use portcullis_store::packages::{self, GENERIC, Version};
@@ -160,6 +161,7 @@ async fn leave_traces(tx: &mut Tx, user: UserId) {
     let note = NewNote { project, on, author: user, body: "text", system: false, internal: false };
     let note = notes::insert(tx, &note, NOW).await.unwrap();
     notes::update(tx, project, note, "text", "{}", user, NOW).await.unwrap();
+    leave_traces_on_merge_request(tx, project, user).await;
     let event = NewEvent {
         project,
         author: user,
@@ -239,6 +241,29 @@ async fn leave_traces(tx: &mut Tx, user: UserId) {
     packages::insert_file(tx, package, blob, "a", user, NOW).await.unwrap();
     let key = UploadKey { id: "upload", project, image: "image", user };
     container_uploads::insert(tx, &key, TokenId(1), "sha256", None, NOW).await.unwrap();
+}
+
+async fn leave_traces_on_merge_request(tx: &mut Tx, project: ProjectId, user: UserId) {
+    let heads = Heads { head: "1".to_owned(), start: "2".to_owned(), base: None };
+    let new = NewMergeRequest {
+        project,
+        iid: 1,
+        author: user,
+        title: "title",
+        description: None,
+        source_branch: "a",
+        target_branch: "b",
+        squash: false,
+        removes_source_branch: false,
+        heads: &heads,
+    };
+    let merge_request = merge_requests::insert(tx, &new, NOW).await.unwrap();
+    merge_requests::set_assignees(tx, merge_request, &[user]).await.unwrap();
+    merge_requests::set_reviewers(tx, merge_request, &[user]).await.unwrap();
+    merge_requests::approve(tx, merge_request, user, NOW).await.unwrap();
+    merge_requests::set_closed(tx, project, merge_request, Some((user, NOW))).await.unwrap();
+    let edited = merge_requests::find(tx, project, 1, true).await.unwrap().unwrap();
+    merge_requests::update(tx, &edited, Some(user), NOW).await.unwrap();
 }
 
 async fn a_user_whose_records_were_moved_can_be_deleted(place: &Place) {

@@ -71,6 +71,11 @@ impl ApiError {
         ApiError::new(StatusCode::NOT_FOUND, json!({ "error": "404 Not Found" }))
     }
 
+    /// Returns a message in a list, as GitLab writes why two branches cannot be merged.
+    pub fn listed(status: StatusCode, text: &str) -> ApiError {
+        ApiError::new(status, json!({ "message": [text] }))
+    }
+
     /// Returns the answer to something that is not there.
     pub fn not_found(what: &str) -> ApiError {
         ApiError::message(StatusCode::NOT_FOUND, &format!("{what} Not Found"))

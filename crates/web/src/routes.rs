@@ -121,6 +121,7 @@ pub fn table() -> Vec<Route> {
             GET "/api/v4/groups/{id}/projects" "projects of a group" => api::projects::list_of_group;
             GET "/api/v4/groups/{id}/subgroups" "groups inside a group" => api::groups::subgroups;
             GET "/api/v4/groups/{id}/descendant_groups" "groups anywhere inside a group" => api::groups::descendants;
+            GET "/api/v4/groups/{id}/merge_requests" "merge requests of the projects of a group" => api::merge_requests::list_of_group;
             GET "/api/v4/groups/{id}/members" "direct members of a group" => api::members::list_of_group;
             POST "/api/v4/groups/{id}/members" "add a member" => api::members::add_to_group;
             GET "/api/v4/groups/{id}/members/all" "members of a group, inherited ones too" => api::members::list_all_of_group;
@@ -203,6 +204,7 @@ pub fn table() -> Vec<Route> {
             PUT "/api/v4/projects/{id}/repository/files/{file_path}" "commit another content of a file" => api::repository_changes::update_file;
             DELETE "/api/v4/projects/{id}/repository/files/{file_path}" "commit that a file goes" => api::repository_changes::delete_file;
 
+            GET "/api/v4/projects/{id}/repository/commits/{sha}/merge_requests" "merge requests that bring a commit" => api::merge_requests::of_commit;
             GET "/api/v4/projects/{id}/repository/commits/{sha}/statuses" "the statuses of a commit" => api::commit_statuses::list;
             POST "/api/v4/projects/{id}/statuses/{sha}" "report the status of a commit" => api::commit_statuses::create;
 
@@ -256,11 +258,28 @@ pub fn table() -> Vec<Route> {
             GET "/api/v4/projects/{id}/issues/{iid}" "an issue" => api::issues::get;
             PUT "/api/v4/projects/{id}/issues/{iid}" "change an issue" => api::issues::update;
             DELETE "/api/v4/projects/{id}/issues/{iid}" "delete an issue" => api::issues::delete;
+            GET "/api/v4/projects/{id}/issues/{iid}/closed_by" "merge requests that close an issue" => api::merge_requests::closing_issue;
+            GET "/api/v4/projects/{id}/issues/{iid}/related_merge_requests" "merge requests that close an issue" => api::merge_requests::closing_issue;
             GET "/api/v4/projects/{id}/issues/{iid}/notes" "comments on an issue" => api::notes::list;
             POST "/api/v4/projects/{id}/issues/{iid}/notes" "comment on an issue" => api::notes::create;
             GET "/api/v4/projects/{id}/issues/{iid}/notes/{note_id}" "a comment" => api::notes::get;
             PUT "/api/v4/projects/{id}/issues/{iid}/notes/{note_id}" "change a comment" => api::notes::update;
             DELETE "/api/v4/projects/{id}/issues/{iid}/notes/{note_id}" "delete a comment" => api::notes::delete;
+
+            GET "/api/v4/merge_requests" "merge requests of all projects" => api::merge_requests::list_everywhere;
+            GET "/api/v4/projects/{id}/merge_requests" "merge requests" => api::merge_requests::list;
+            POST "/api/v4/projects/{id}/merge_requests" "open a merge request" => api::merge_requests::create;
+            GET "/api/v4/projects/{id}/merge_requests/{iid}" "a merge request" => api::merge_requests::get;
+            PUT "/api/v4/projects/{id}/merge_requests/{iid}" "change a merge request" => api::merge_requests::update;
+            DELETE "/api/v4/projects/{id}/merge_requests/{iid}" "delete a merge request" => api::merge_requests::delete;
+            POST "/api/v4/projects/{id}/merge_requests/{iid}/approve" "approve a merge request" => api::merge_requests::approve;
+            POST "/api/v4/projects/{id}/merge_requests/{iid}/unapprove" "take an approval back" => api::merge_requests::unapprove;
+            GET "/api/v4/projects/{id}/merge_requests/{iid}/approvals" "who approved a merge request" => api::merge_requests::approvals;
+            GET "/api/v4/projects/{id}/merge_requests/{iid}/approval_state" "the rules about approvals: none" => api::merge_requests::approval_state;
+            PUT "/api/v4/projects/{id}/merge_requests/{iid}/reset_approvals" "take every approval back, for bots" => api::merge_requests::reset_approvals;
+            GET "/api/v4/projects/{id}/merge_requests/{iid}/closes_issues" "issues that a merge request closes" => api::merge_requests::closes_issues;
+            GET "/api/v4/projects/{id}/merge_requests/{iid}/related_issues" "issues that a merge request names" => api::merge_requests::related_issues;
+            GET "/api/v4/projects/{id}/merge_requests/{iid}/participants" "who takes part in a merge request" => api::merge_requests::participants;
 
             GET "/api/v4/projects/{id}/labels" "labels" => api::labels::list;
             POST "/api/v4/projects/{id}/labels" "make a label" => api::labels::create;
@@ -276,6 +295,7 @@ pub fn table() -> Vec<Route> {
             PUT "/api/v4/projects/{id}/milestones/{milestone_id}" "change a milestone" => api::milestones::update;
             DELETE "/api/v4/projects/{id}/milestones/{milestone_id}" "delete a milestone" => api::milestones::delete;
             GET "/api/v4/projects/{id}/milestones/{milestone_id}/issues" "issues that are planned for a milestone" => api::milestones::issues_of;
+            GET "/api/v4/projects/{id}/milestones/{milestone_id}/merge_requests" "merge requests that are planned for a milestone" => api::merge_requests::of_milestone;
 
             GET "/api/v4/projects/{id}/releases" "releases" => api::releases::list;
             POST "/api/v4/projects/{id}/releases" "make a release" => api::releases::create;

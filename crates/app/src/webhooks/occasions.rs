@@ -8,8 +8,10 @@ use portcullis_git::ObjectId;
 use portcullis_rules::access::{Act, on};
 use portcullis_rules::id::{EventId, ProjectId, UserId};
 use portcullis_store::db::Tx;
+use portcullis_store::merge_requests::MergeRequestState;
 use portcullis_store::notes::Note;
 use portcullis_store::projects::{self, Project};
+use portcullis_store::users::User;
 use portcullis_store::webhooks::{self, Webhook};
 use portcullis_store::{events, users};
 use serde_json::{Value, json};
@@ -20,6 +22,8 @@ use crate::access::Authorized;
 use crate::branches;
 use crate::forge::Forge;
 use crate::issues::IssueDetails;
+use crate::merge_requests::MergeRequestDetails;
+use crate::merge_requests::standing::is_draft;
 
 /// How many commits of a push are told.
 const MAX_COMMITS: u32 = 20;
@@ -125,7 +129,7 @@ fn view_of_issue(details: &IssueDetails, project: &Project, base: &str) -> Value
         "confidential": issue.confidential_at.is_some(),
         "discussion_locked": issue.discussion_locked_at.is_some(),
         "due_date": issue.due_date.map(|date| portcullis_rules::token::date_at(date).to_string()),
-        "labels": view_of_labels(details),
+        "labels": view_of_labels(&details.labels),
         "created_at": time(issue.created_at),
         "updated_at": time(issue.updated_at),
         "closed_at": issue.closed_at.map(time),
@@ -133,8 +137,12 @@ fn view_of_issue(details: &IssueDetails, project: &Project, base: &str) -> Value
     })
 }
 
-fn view_of_labels(details: &IssueDetails) -> Vec<Value> {
-    details.labels.iter().map(|label| json!({ "title": label })).collect()
+fn view_of_labels<'a>(titles: impl IntoIterator<Item = &'a String>) -> Vec<Value> {
+    titles.into_iter().map(|title| json!({ "title": title })).collect()
+}
+
+fn view_of_people(people: &[User]) -> Vec<Value> {
+    people.iter().map(|user| view_of_user(user.id, &user.name, &user.username)).collect()
 }
 
 /// Tells of an issue that was opened, changed, closed or reopened, in the transaction that did it.
@@ -158,23 +166,93 @@ pub(crate) async fn issue<A: Act<On = on::Project>>(
     let (identity, base) = (access.identity()?, forge.base_url());
     let mut attributes = view_of_issue(details, &project, &base);
     attributes["action"] = json!(action);
-    let people = details
-        .assignees
-        .iter()
-        .map(|user| view_of_user(user.id, &user.name, &user.username))
-        .collect::<Vec<_>>();
     let body = json!({
         "object_kind": "issue",
         "event_type": kind,
         "user": view_of_user(identity.user, &identity.name, &identity.username),
         "project": view_of_project(&project, &base),
         "object_attributes": attributes,
-        "labels": view_of_labels(details),
-        "assignees": people,
+        "labels": view_of_labels(&details.labels),
+        "assignees": view_of_people(&details.assignees),
         "changes": {},
         "repository": view_of_repository(&project, &base),
     });
     call(forge, tx, &hooks, header, &body).await
+}
+
+fn view_of_merge_request(details: &MergeRequestDetails, project: &Project, base: &str) -> Value {
+    let merge_request = &details.merge_request;
+    let (web_url, draft) = (format!("{base}/{}", project.full_path), is_draft(&merge_request.title));
+    let state = merge_request.state();
+    let ids = |people: &[User]| people.iter().map(|user| user.id.0).collect::<Vec<_>>();
+    let (head, place) = (&merge_request.heads.head, view_of_project(project, base));
+    json!({
+        "id": merge_request.id.0,
+        "iid": merge_request.iid,
+        "title": merge_request.title,
+        "description": merge_request.description,
+        "state": state.name(),
+        "state_id": match state {
+            MergeRequestState::Opened => 1,
+            MergeRequestState::Closed => 2,
+            MergeRequestState::Merged => 3,
+        },
+        "source_branch": merge_request.source_branch,
+        "target_branch": merge_request.target_branch,
+        "source_project_id": project.id.0,
+        "target_project_id": project.id.0,
+        "source": place.clone(),
+        "target": place,
+        "author_id": merge_request.author.id.0,
+        "assignee_id": details.assignees.first().map(|user| user.id.0),
+        "assignee_ids": ids(&details.assignees),
+        "reviewer_ids": ids(&details.reviewers),
+        "milestone_id": merge_request.milestone.as_ref().map(|milestone| milestone.id.0),
+        "labels": view_of_labels(details.labels.iter().map(|label| &label.title)),
+        "draft": draft,
+        "work_in_progress": draft,
+        "merge_status": merge_request.merge_status.name(),
+        "detailed_merge_status": details.standing,
+        "merge_error": merge_request.merge_error,
+        "merge_commit_sha": merge_request.merge_commit,
+        "merge_user_id": merge_request.merged_by.as_ref().map(|user| user.id.0),
+        "merge_when_pipeline_succeeds": merge_request.auto_merge_by.is_some(),
+        "last_commit": { "id": head, "url": format!("{web_url}/-/commit/{head}") },
+        "created_at": time(merge_request.created_at),
+        "updated_at": time(merge_request.updated_at),
+        "url": format!("{web_url}/-/merge_requests/{}", merge_request.iid),
+    })
+}
+
+/// Tells of a merge request that was opened, changed, closed, reopened or approved, in the transaction that did it.
+pub(crate) async fn merge_request<A: Act<On = on::Project>>(
+    forge: &Forge,
+    tx: &mut Tx,
+    access: &Authorized<A>,
+    details: &MergeRequestDetails,
+    action: &str,
+) -> Result<(), Error> {
+    let hooks = hooks_for(forge, tx, access.project(), "merge_requests_events", None).await?;
+    if hooks.is_empty() {
+        return Ok(());
+    }
+    let Some(project) = projects::find(tx, access.project()).await? else { return Ok(()) };
+    let (identity, base) = (access.identity()?, forge.base_url());
+    let mut attributes = view_of_merge_request(details, &project, &base);
+    attributes["action"] = json!(action);
+    let body = json!({
+        "object_kind": "merge_request",
+        "event_type": "merge_request",
+        "user": view_of_user(identity.user, &identity.name, &identity.username),
+        "project": view_of_project(&project, &base),
+        "object_attributes": attributes,
+        "labels": view_of_labels(details.labels.iter().map(|label| &label.title)),
+        "assignees": view_of_people(&details.assignees),
+        "reviewers": view_of_people(&details.reviewers),
+        "changes": {},
+        "repository": view_of_repository(&project, &base),
+    });
+    call(forge, tx, &hooks, "Merge Request Hook", &body).await
 }
 
 /// Tells of a comment, in the transaction that adds it.

@@ -2,6 +2,7 @@
 
 use portcullis_store::db::Tx;
 use portcullis_store::events::{self, Event, EventFilter, NewEvent};
+use portcullis_store::merge_requests::{self, Heads, NewMergeRequest};
 use portcullis_store::notes::{self, NewNote, Noteable};
 
 use crate::engines::Place;
@@ -13,12 +14,32 @@ pub async fn events_are_listed(place: &Place) {
     let mut tx = place.db.begin().await.unwrap();
     let issues = world.open_issues(&mut tx).await;
     let mut notes = Vec::new();
-    for (issue, internal) in [(issues[0], false), (issues[0], true), (issues[2], false)] {
-        let on = Noteable::Issue(issue);
+    let heads = Heads { head: "1".to_owned(), start: "2".to_owned(), base: None };
+    let merge_request = NewMergeRequest {
+        project: world.open,
+        iid: 1,
+        author: world.ana,
+        title: "title",
+        description: None,
+        source_branch: "a",
+        target_branch: "b",
+        squash: false,
+        removes_source_branch: false,
+        heads: &heads,
+    };
+    let merge_request = merge_requests::insert(&mut tx, &merge_request, 10).await.unwrap();
+    for (on, internal) in [
+        (Noteable::Issue(issues[0]), false),
+        (Noteable::Issue(issues[0]), true),
+        (Noteable::Issue(issues[2]), false),
+        (Noteable::MergeRequest(merge_request), false),
+        (Noteable::MergeRequest(merge_request), true),
+    ] {
         let new =
             NewNote { project: world.open, on, author: world.ana, body: "text", system: false, internal };
         notes.push(notes::insert(&mut tx, &new, 10).await.unwrap().0);
     }
+    let notes: [i64; 5] = notes.try_into().unwrap();
     let targets = [
         ("joined", None, None, 10),
         ("opened", Some("Issue"), Some(issues[0].0), 20),
@@ -26,6 +47,9 @@ pub async fn events_are_listed(place: &Place) {
         ("commented on", Some("Note"), Some(notes[0]), 40),
         ("commented on", Some("Note"), Some(notes[1]), 40),
         ("commented on", Some("Note"), Some(notes[2]), 50),
+        ("opened", Some("MergeRequest"), Some(merge_request.0), 50),
+        ("commented on", Some("Note"), Some(notes[3]), 50),
+        ("commented on", Some("Note"), Some(notes[4]), 50),
         ("pushed to", None, None, 60),
     ];
     for (action, target_type, target_id, at) in targets {
@@ -48,7 +72,13 @@ pub async fn events_are_listed(place: &Place) {
         events::list(tx, world.open, filter, window).await.unwrap()
     };
     let key = |event: &Event| event.id.0;
-    let everything = || EventFilter { confidential: true, ..EventFilter::default() };
+    let everything = || EventFilter {
+        issues: true,
+        confidential: true,
+        merge_requests: true,
+        internal_on_merge_requests: true,
+        ..EventFilter::default()
+    };
     let all = list(&mut tx, &everything(), WHOLE).await.items;
     assert_eq!(all.len(), targets.len());
     part_of(&list(&mut tx, &everything(), PART).await, &all, key);
@@ -64,12 +94,33 @@ pub async fn events_are_listed(place: &Place) {
         ),
         (EventFilter { before: Some(40), ..everything() }, Box::new(|event| event.created_at < 40)),
         (EventFilter { after: Some(40), ..everything() }, Box::new(|event| event.created_at > 40)),
+        (EventFilter::default(), Box::new(|event| event.target_type.is_none())),
         (
-            EventFilter::default(),
+            EventFilter { confidential: false, ..everything() },
             Box::new(move |event| match event.target_type.as_deref() {
                 Some("Issue") => !secret.contains(&event.target_id.unwrap()),
-                Some(_) => event.target_id == Some(notes[0]),
-                None => true,
+                Some("Note") => ![notes[1], notes[2]].contains(&event.target_id.unwrap()),
+                _ => true,
+            }),
+        ),
+        (
+            EventFilter { issues: false, ..everything() },
+            Box::new(move |event| match event.target_type.as_deref() {
+                Some("Note") => event.target_id >= Some(notes[3]),
+                other => other != Some("Issue"),
+            }),
+        ),
+        (
+            EventFilter { merge_requests: false, ..everything() },
+            Box::new(move |event| match event.target_type.as_deref() {
+                Some("Note") => event.target_id < Some(notes[3]),
+                other => other != Some("MergeRequest"),
+            }),
+        ),
+        (
+            EventFilter { internal_on_merge_requests: false, ..everything() },
+            Box::new(move |event| {
+                event.target_type.as_deref() != Some("Note") || event.target_id != Some(notes[4])
             }),
         ),
     ];

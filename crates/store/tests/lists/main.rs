@@ -10,6 +10,7 @@ mod engines;
 mod events;
 mod issues;
 mod members;
+mod merge_requests;
 mod namespaces;
 mod notes;
 mod planning;
@@ -34,6 +35,11 @@ use engines::on_both_engines;
 use events::events_are_listed;
 use issues::issues_are_listed;
 use members::members_are_listed;
+use merge_requests::{
+    merge_requests_are_listed, merge_requests_of_several_projects_are_listed_as_far_as_they_may_be_read,
+    two_open_merge_requests_never_have_the_same_branches,
+    what_belongs_to_a_merge_request_is_found_and_goes_with_it,
+};
 use namespaces::namespaces_are_listed;
 use notes::notes_are_listed;
 use planning::{
@@ -52,6 +58,10 @@ on_both_engines! {
     members_are_listed,
     tokens_are_listed,
     issues_are_listed,
+    merge_requests_are_listed,
+    merge_requests_of_several_projects_are_listed_as_far_as_they_may_be_read,
+    two_open_merge_requests_never_have_the_same_branches,
+    what_belongs_to_a_merge_request_is_found_and_goes_with_it,
     notes_are_listed,
     labels_are_listed,
     labels_that_were_texts_become_labels,

@@ -4,7 +4,7 @@ use portcullis_rules::id::{CommitStatusId, LabelId, ProjectId, ReleaseLinkId};
 use portcullis_store::commit_statuses::{self, CommitStatus, CommitStatusFilter, NewCommitStatus};
 use portcullis_store::db::{Query, Tx};
 use portcullis_store::issues::{self, IssueFilter, MilestoneWanted, Sight};
-use portcullis_store::labels::{self, Label, LabelCounts};
+use portcullis_store::labels::{self, Label};
 use portcullis_store::migrate::{self, MIGRATIONS};
 use portcullis_store::milestones::{self, Milestone, MilestoneFilter, NewMilestone};
 use portcullis_store::release_links::{self, ReleaseLink};
@@ -46,14 +46,14 @@ pub async fn labels_are_listed(place: &Place) {
     let bug = all[2].id.0;
     let ids: Vec<_> = all.iter().map(key).collect();
     for (sight, expected) in [
-        (Sight::Everything, LabelCounts { open: 1, closed: 2 }),
-        (Sight::Own(world.ana), LabelCounts { open: 1, closed: 2 }),
-        (Sight::Own(world.dee), LabelCounts { open: 1, closed: 1 }),
-        (Sight::Open, LabelCounts { open: 1, closed: 1 }),
+        (Sight::Everything, (1, 2)),
+        (Sight::Own(world.ana), (1, 2)),
+        (Sight::Own(world.dee), (1, 1)),
+        (Sight::Open, (1, 1)),
     ] {
         let counts = labels::counts(&mut tx, &ids, sight).await.unwrap();
         let of_bug = counts.iter().find(|(id, _)| *id == bug).unwrap().1;
-        assert_eq!(of_bug, expected, "{sight:?}");
+        assert_eq!((of_bug.open, of_bug.closed), expected, "{sight:?}");
     }
 }
 

@@ -56,6 +56,8 @@ fn action(word: &str) -> Option<&'static str> {
         "joined" => "joined",
         "left" => "left",
         "destroyed" => "deleted",
+        "merged" => "merged",
+        "approved" => "approved",
         _ => return None,
     })
 }
@@ -71,8 +73,10 @@ pub async fn list(
     let day = 24 * 60 * 60 * MICROSECONDS;
     let filter = EventFilter {
         action: read.one_of("action", action).map(str::to_owned),
-        target_type: read.one_of("target_type", |word| {
-            matches!(word, "issue" | "milestone" | "note" | "project" | "release").then(|| word.to_owned())
+        target_type: read.one_of("target_type", |word| match word {
+            "issue" | "milestone" | "note" | "project" | "release" => Some(word.to_owned()),
+            "merge_request" => Some("MergeRequest".to_owned()),
+            _ => None,
         }),
         before: read.date("before").map(midnight),
         // GitLab's "after a date" begins with the next one.
@@ -84,7 +88,8 @@ pub async fn list(
                 _ => None,
             })
             .unwrap_or(false),
-        confidential: false,
+        // What is shown is not chosen here.
+        ..EventFilter::default()
     };
     read.finish()?;
     let found = events::list(&state.forge, &access, &filter, around.window()).await?;

@@ -46,14 +46,14 @@ const CHANGEABLE: [&str; 13] = [
 
 /// The items of the task lists in a Markdown text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Tasks {
-    all: usize,
-    completed: usize,
+pub(super) struct Tasks {
+    pub(super) all: usize,
+    pub(super) completed: usize,
 }
 
 impl Tasks {
     /// Counts list items that begin with `[ ]` or `[x]`, outside fenced code (GitHub Flavored Markdown, section 5.3).
-    fn of(text: &str) -> Tasks {
+    pub(super) fn of(text: &str) -> Tasks {
         let mut tasks = Tasks::default();
         let mut fence: Option<&str> = None;
         for line in text.lines().map(str::trim_start) {
@@ -178,13 +178,13 @@ pub(super) fn reads_sought(read: &mut Reader<'_>, name: &str) -> Option<String> 
 }
 
 /// Reads labels; an item of a list may hold several, with commas.
-fn reads_labels(read: &mut Reader<'_>, name: &str) -> Option<Vec<String>> {
+pub(super) fn reads_labels(read: &mut Reader<'_>, name: &str) -> Option<Vec<String>> {
     let list = read.list(name)?;
     let split = list.iter().flat_map(|item| item.split(','));
     Some(split.map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned).collect())
 }
 
-fn reads_label_filter(read: &mut Reader<'_>) -> Option<LabelFilter> {
+pub(super) fn reads_label_filter(read: &mut Reader<'_>) -> Option<LabelFilter> {
     let labels = reads_labels(read, "labels")?;
     if labels.len() > MAX_LABELS || labels.iter().any(|label| label.contains('\0')) {
         read.reject("labels");
@@ -198,7 +198,7 @@ fn reads_label_filter(read: &mut Reader<'_>) -> Option<LabelFilter> {
 }
 
 /// Reads in which texts is searched: whether in titles only, and whether in descriptions only.
-fn reads_search_columns(read: &mut Reader<'_>) -> (bool, bool) {
+pub(super) fn reads_search_columns(read: &mut Reader<'_>) -> (bool, bool) {
     let columns = read.list("in").unwrap_or_default();
     let (title, description) =
         (columns.iter().any(|word| word == "title"), columns.iter().any(|word| word == "description"));
@@ -251,7 +251,7 @@ pub(super) fn reads_iids(read: &mut Reader<'_>) -> Option<Vec<i64>> {
 }
 
 /// Reads which milestone is asked for: by its title, or `None` and `Any`, also under the name of its number.
-fn reads_milestone_filter(read: &mut Reader<'_>) -> Option<MilestoneWanted> {
+pub(super) fn reads_milestone_filter(read: &mut Reader<'_>) -> Option<MilestoneWanted> {
     let by_id = read.one_of("milestone_id", |word| match word.to_ascii_lowercase().as_str() {
         "none" | "0" => Some(MilestoneWanted::Without),
         "any" => Some(MilestoneWanted::Any),
@@ -266,7 +266,7 @@ fn reads_milestone_filter(read: &mut Reader<'_>) -> Option<MilestoneWanted> {
 }
 
 /// Reads what an issue is planned for; `0` means nothing.
-fn reads_milestone(read: &mut Reader<'_>) -> Option<MilestoneId> {
+pub(super) fn reads_milestone(read: &mut Reader<'_>) -> Option<MilestoneId> {
     read.integer("milestone_id").filter(|id| *id != 0).map(MilestoneId)
 }
 

@@ -22,7 +22,7 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-fn view(label: &Label, counts: Option<LabelCounts>) -> Value {
+pub(super) fn view(label: &Label, counts: Option<LabelCounts>) -> Value {
     let text_color = Color::parse(&label.color).map(|color| color.text_color());
     let mut view = json!({
         "id": label.id.0,
@@ -39,7 +39,7 @@ fn view(label: &Label, counts: Option<LabelCounts>) -> Value {
     if let Some(counts) = counts {
         view["open_issues_count"] = json!(counts.open);
         view["closed_issues_count"] = json!(counts.closed);
-        view["open_merge_requests_count"] = json!(0);
+        view["open_merge_requests_count"] = json!(counts.open_merge_requests);
     }
     view
 }

@@ -15,6 +15,7 @@ pub mod groups;
 pub mod issues;
 pub mod labels;
 pub mod members;
+pub mod merge_requests;
 pub mod milestones;
 pub mod namespaces;
 pub mod notes;

@@ -6,15 +6,16 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use portcullis_app::access::{Authorized, Viewer};
 use portcullis_app::people;
-use portcullis_app::projects::{self, NewProjectRequest, ProjectChanges, ProjectDetails};
+use portcullis_app::projects::{self, MergingChanges, NewProjectRequest, ProjectChanges, ProjectDetails};
 use portcullis_app::records::blobs::BytesByKind;
 use portcullis_app::records::container_cleanup_policies::CleanupPolicy;
 use portcullis_app::records::projects::{ProjectFilter, ProjectOrder};
 use portcullis_app::records::select::{Listing, Paging};
 use portcullis_app::registry::cleanup::{self, Cadence, CleanupChanges, KEEP_N, OLDER_THAN};
 use portcullis_app::registry::{TagPattern, image_name};
-use portcullis_rules::access::{FeatureAccess, Role, Visibility, act};
+use portcullis_rules::access::{Action, Facts, FeatureAccess, ResourceFacts, Role, Visibility, act, decide};
 use portcullis_rules::id::{NamespaceId, UserId};
+use portcullis_rules::merging::{MergeMethod, SquashOption};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -46,6 +47,7 @@ struct Links {
     #[serde(rename = "self")]
     itself: String,
     issues: String,
+    merge_requests: String,
     repo_branches: String,
     events: String,
     members: String,
@@ -125,6 +127,16 @@ struct OwnView<'a> {
     repository_object_format: &'a str,
     issues_enabled: bool,
     issues_access_level: &'static str,
+    merge_requests_enabled: bool,
+    merge_requests_access_level: &'static str,
+    can_create_merge_request_in: bool,
+    merge_method: &'static str,
+    squash_option: &'static str,
+    remove_source_branch_after_merge: bool,
+    autoclose_referenced_issues: bool,
+    only_allow_merge_if_pipeline_succeeds: bool,
+    allow_merge_on_skipped_pipeline: bool,
+    only_allow_merge_if_all_discussions_are_resolved: bool,
     repository_access_level: &'static str,
     container_registry_enabled: bool,
     container_registry_access_level: &'static str,
@@ -151,13 +163,10 @@ struct SharedView {
     forks_count: i64,
     star_count: i64,
     resolve_outdated_diff_discussions: bool,
-    merge_requests_enabled: bool,
     wiki_enabled: bool,
     jobs_enabled: bool,
     snippets_enabled: bool,
     service_desk_enabled: bool,
-    can_create_merge_request_in: bool,
-    merge_requests_access_level: &'static str,
     forking_access_level: &'static str,
     wiki_access_level: &'static str,
     builds_access_level: &'static str,
@@ -180,21 +189,14 @@ struct SharedView {
     description_html: &'static str,
     public_jobs: bool,
     shared_with_groups: [i64; 0],
-    only_allow_merge_if_pipeline_succeeds: bool,
-    allow_merge_on_skipped_pipeline: Option<bool>,
     request_access_enabled: bool,
-    only_allow_merge_if_all_discussions_are_resolved: bool,
-    remove_source_branch_after_merge: bool,
     printing_merge_request_link_enabled: bool,
-    merge_method: &'static str,
-    squash_option: &'static str,
     enforce_auth_checks_on_uploads: bool,
     suggestion_commit_message: Option<&'static str>,
     merge_commit_template: Option<&'static str>,
     squash_commit_template: Option<&'static str>,
     issue_branch_template: Option<&'static str>,
     warn_about_potentially_unwanted_characters: bool,
-    autoclose_referenced_issues: bool,
     max_artifacts_size: Option<i64>,
     marked_for_deletion_at: Option<&'static str>,
     marked_for_deletion_on: Option<&'static str>,
@@ -208,13 +210,10 @@ static SHARED: LazyLock<String> = LazyLock::new(|| {
         forks_count: 0,
         star_count: 0,
         resolve_outdated_diff_discussions: false,
-        merge_requests_enabled: false,
         wiki_enabled: false,
         jobs_enabled: false,
         snippets_enabled: false,
         service_desk_enabled: false,
-        can_create_merge_request_in: false,
-        merge_requests_access_level: "disabled",
         forking_access_level: "disabled",
         wiki_access_level: "disabled",
         builds_access_level: "disabled",
@@ -237,21 +236,14 @@ static SHARED: LazyLock<String> = LazyLock::new(|| {
         description_html: "",
         public_jobs: false,
         shared_with_groups: [],
-        only_allow_merge_if_pipeline_succeeds: false,
-        allow_merge_on_skipped_pipeline: None,
         request_access_enabled: false,
-        only_allow_merge_if_all_discussions_are_resolved: false,
-        remove_source_branch_after_merge: false,
         printing_merge_request_link_enabled: false,
-        merge_method: "merge",
-        squash_option: "default_off",
         enforce_auth_checks_on_uploads: true,
         suggestion_commit_message: None,
         merge_commit_template: None,
         squash_commit_template: None,
         issue_branch_template: None,
         warn_about_potentially_unwanted_characters: true,
-        autoclose_referenced_issues: false,
         max_artifacts_size: None,
         marked_for_deletion_at: None,
         marked_for_deletion_on: None,
@@ -309,6 +301,7 @@ fn view_with(
         },
         links: Links {
             issues: [&api, "/issues"].concat(),
+            merge_requests: [&api, "/merge_requests"].concat(),
             repo_branches: [&api, "/repository/branches"].concat(),
             events: [&api, "/events"].concat(),
             members: [&api, "/members"].concat(),
@@ -320,6 +313,16 @@ fn view_with(
         repository_object_format: &project.object_format,
         issues_enabled: project.issues_access != FeatureAccess::Disabled,
         issues_access_level: project.issues_access.name(),
+        merge_requests_enabled: project.merge_requests_access != FeatureAccess::Disabled,
+        merge_requests_access_level: project.merge_requests_access.name(),
+        can_create_merge_request_in: may_open_merge_requests(details, viewer),
+        merge_method: project.merging.method.name(),
+        squash_option: project.merging.squash.name(),
+        remove_source_branch_after_merge: project.merging.removes_source_branch,
+        autoclose_referenced_issues: project.merging.closes_issues,
+        only_allow_merge_if_pipeline_succeeds: project.merging.needs_success,
+        allow_merge_on_skipped_pipeline: project.merging.skipped_is_success,
+        only_allow_merge_if_all_discussions_are_resolved: project.merging.needs_resolved_discussions,
         repository_access_level: project.repository_access.name(),
         container_registry_enabled: project.container_registry_access != FeatureAccess::Disabled,
         container_registry_access_level: project.container_registry_access.name(),
@@ -342,6 +345,23 @@ fn view_with(
         }),
     };
     joined(&own).map_err(unwritable)
+}
+
+/// Returns whether the viewer could open a merge request in a project that they are shown.
+fn may_open_merge_requests(details: &ProjectDetails, viewer: &Viewer) -> bool {
+    let project = &details.project;
+    let facts = ResourceFacts {
+        visibility: project.visibility,
+        role: details.project_role.max(details.namespace_role),
+        archived: project.archived,
+        repository: project.repository_access,
+        issues: project.issues_access,
+        merge_requests: project.merge_requests_access,
+        container_registry: project.container_registry_access,
+        packages: project.packages_access,
+    };
+    let facts = Facts::Resource(Some(facts));
+    decide(viewer.caller(), &facts, Action::CreateMergeRequest).is_ok()
 }
 
 /// How long what is a project's own usually is at most, in bytes.
@@ -395,6 +415,7 @@ fn filter(read: &mut Reader<'_>, viewer: &Viewer) -> ProjectFilter {
         namespace: None,
         below: None,
         with_issues: read.boolean("with_issues_enabled").unwrap_or(false),
+        with_merge_requests: read.boolean("with_merge_requests_enabled").unwrap_or(false),
         id_after: read.integer("id_after"),
         id_before: read.integer("id_before"),
         paging: Paging::Numbered,
@@ -431,17 +452,12 @@ async fn answer_list(
     let mut read = params.read();
     let mut filter = filter(&mut read, viewer);
     narrow(&mut filter, &mut read);
-    // Merge requests do not exist here, so nothing has them enabled.
     let keyset = reads_keyset(&mut read, &["id"])?;
     if keyset {
         filter.paging = Paging::Keyset(None);
         filter.order = ProjectOrder::Id;
     }
-    let with_merge_requests = read.boolean("with_merge_requests_enabled").unwrap_or(false);
     read.finish()?;
-    if with_merge_requests {
-        filter.id_after = Some(i64::MAX);
-    }
     let found = projects::list(&state.forge, viewer, &filter, around.window()).await?;
     let total = found.total;
     let views = found
@@ -522,6 +538,19 @@ fn feature(read: &mut Reader<'_>, level: &str, switch: &str) -> Option<FeatureAc
     read.one_of(level, FeatureAccess::from_name).or(by_switch)
 }
 
+/// Reads how the branches of a project are to be merged.
+fn merging(read: &mut Reader<'_>) -> MergingChanges {
+    MergingChanges {
+        method: read.one_of("merge_method", MergeMethod::from_name),
+        squash: read.one_of("squash_option", SquashOption::from_name),
+        removes_source_branch: read.boolean("remove_source_branch_after_merge"),
+        closes_issues: read.boolean("autoclose_referenced_issues"),
+        needs_success: read.boolean("only_allow_merge_if_pipeline_succeeds"),
+        skipped_is_success: read.boolean("allow_merge_on_skipped_pipeline"),
+        needs_resolved_discussions: read.boolean("only_allow_merge_if_all_discussions_are_resolved"),
+    }
+}
+
 /// Reads how much images may take: a number of bytes, or nothing for no limit.
 pub(super) fn quota(read: &mut Reader<'_>, name: &str) -> Option<Option<u64>> {
     if read.is_cleared(name)? {
@@ -588,6 +617,8 @@ pub async fn create(
             "container_registry_enabled",
         ),
         packages_access: feature(&mut read, "package_registry_access_level", "packages_enabled"),
+        merge_requests_access: feature(&mut read, "merge_requests_access_level", "merge_requests_enabled"),
+        merging: merging(&mut read),
         topics: topics(&mut read).unwrap_or_default(),
     };
     if request.name.is_none() && request.path.is_none() {
@@ -622,6 +653,8 @@ pub async fn update(
             "container_registry_enabled",
         ),
         packages_access: feature(&mut read, "package_registry_access_level", "packages_enabled"),
+        merge_requests_access: feature(&mut read, "merge_requests_access_level", "merge_requests_enabled"),
+        merging: merging(&mut read),
         container_quota_bytes: quota(&mut read, "container_registry_quota_bytes"),
         cleanup_policy: read.object("container_expiration_policy_attributes", cleanup_changes),
         topics: topics(&mut read),

@@ -20,7 +20,7 @@ pub async fn get(access: Authorized<act::ReadStatistics>, State(state): State<Ap
         "issues": counts.issues.to_string(),
         "notes": counts.notes.to_string(),
         "forks": "0",
-        "merge_requests": "0",
+        "merge_requests": counts.merge_requests.to_string(),
         "snippets": "0",
         "ssh_keys": "0",
         "milestones": "0",
