@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use portcullis_git::{
-    ArchiveFormat, Error, LogQuery, LogStart, ObjectFormat, RepositoryPath, TreeQuery, TreeWindow,
+    ArchiveFormat, Error, LogQuery, LogStart, ObjectFormat, ObjectId, RepositoryPath, TreeQuery, TreeWindow,
 };
 
 use crate::forge::Forge;
@@ -99,6 +99,33 @@ async fn what_is_taken_away_is_not_read_any_more() {
     assert!(matches!(forge.engine.branches(1).await, Err(Error::NotFound)));
     assert!(matches!(forge.engine.blame(1, &commit.id, path("file"), None).await, Err(Error::NotFound)));
     assert!(matches!(forge.engine.diff(1, None, &commit.id, 0, 10).await, Err(Error::NotFound)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_after_a_commit_is_found_among_others() {
+    let forge = Forge::new().await;
+    forge.work_tree().await;
+    forge.git("work", &["checkout", "-q", "-b", "side"]).await;
+    forge.git("work", &["commit", "-q", "--allow-empty", "-m", "side"]).await;
+    forge.git("work", &["checkout", "-q", "main"]).await;
+    forge.git("work", &["commit", "-q", "--allow-empty", "-m", "second"]).await;
+    forge.git("work", &["tag", "second"]).await;
+    forge.git("work", &["merge", "-q", "--no-ff", "-m", "merge", "side"]).await;
+    forge.git("work", &["push", "-q", "origin", "main", "side", "second"]).await;
+    let mut ids = Vec::new();
+    for name in ["main~2", "side", "second", "main"] {
+        ids.push(ObjectId::parse(forge.id_of(name).await.trim()).unwrap());
+    }
+    let [first, side, second, merge] = &ids[..] else { unreachable!() };
+    let missing = ObjectId::parse(&"1".repeat(40)).unwrap();
+    let all = [first.clone(), side.clone(), second.clone(), merge.clone(), missing];
+    for (commit, expected) in
+        [(first, vec![side, second, merge]), (side, vec![merge]), (second, vec![merge]), (merge, vec![])]
+    {
+        let found = forge.engine.descendants_among(1, commit, &all).await.unwrap();
+        assert_eq!(found, expected.into_iter().cloned().collect(), "{commit}");
+    }
+    assert!(forge.engine.descendants_among(1, first, &[]).await.unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
