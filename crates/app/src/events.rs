@@ -23,7 +23,7 @@ pub async fn list(
         issues: access.also::<act::ReadIssues>().is_ok(),
         confidential: access.also::<act::ReadConfidentialIssues>().is_ok(),
         merge_requests: access.also::<act::ReadMergeRequests>().is_ok(),
-        internal_on_merge_requests: access.also::<act::ReadConfidentialIssues>().is_ok(),
+        internal_on_merge_requests: access.also::<act::ReadInternalMergeRequestNotes>().is_ok(),
         ..filter.clone()
     };
     let mut tx = forge.db().read().await?;

@@ -1,16 +1,16 @@
-//! Comments on issues.
+//! Comments on issues and merge requests.
 //!
-//! A comment is reached only through its issue, which must be one that the caller is shown. An internal comment is shown
-//! to those who may read confidential issues, to nobody else: not even to an author who may no longer.
+//! A comment is reached only through what it is on, which must be something that the caller is shown. An internal comment
+//! is shown to those who may read confidential issues, or on a merge request to members from Reporter on, to nobody else:
+//! not even to an author who may no longer.
 
-use portcullis_rules::access::{Act, act, on};
+use portcullis_rules::access::{Act, Role, on};
 use portcullis_rules::id::NoteId;
 use portcullis_store::db::Tx;
 use portcullis_store::events::{self, NewEvent};
-use portcullis_store::issues::{self, Issue};
-use portcullis_store::notes::{self, NewNote, Note, NoteFilter, Noteable};
-use portcullis_store::projects;
+use portcullis_store::notes::{self, NewNote, Note, NoteFilter};
 use portcullis_store::select::{Listing, Window};
+use portcullis_store::{discussions, projects};
 use serde_json::json;
 
 use crate::Error;
@@ -18,7 +18,8 @@ use crate::access::Authorized;
 use crate::audit::{self, Entry};
 use crate::error::FieldErrors;
 use crate::forge::Forge;
-use crate::issues::{check_text, get_visible, sight, with_details};
+use crate::issues::{check_text, with_details};
+use crate::noteables::{CommentedOn, Subject, get_locked};
 use crate::webhooks::occasions;
 
 /// The longest comment, in characters.
@@ -30,57 +31,72 @@ const MAX_QUOTED_CHARACTERS: usize = 300;
 /// Who may read a comment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NoteAudience {
-    /// Everybody who is shown the issue.
+    /// Everybody who is shown what it is on.
     #[default]
     Everybody,
-    /// Those who may read confidential issues.
+    /// Those who may read confidential issues, or internal comments on merge requests.
     Internal,
 }
 
-/// Returns the comments on an issue that the viewer is shown.
+impl NoteAudience {
+    pub(crate) fn of(note: &Note) -> NoteAudience {
+        if note.internal { NoteAudience::Internal } else { NoteAudience::Everybody }
+    }
+}
+
+/// A comment as it is sent.
+#[derive(Clone, Debug, Default)]
+pub struct NewNoteRequest {
+    /// What it says, in Markdown.
+    pub body: String,
+    /// Who may read it.
+    pub audience: NoteAudience,
+    /// When it is said to have been made, in Unix microseconds; kept only from an Owner, and never in the future.
+    pub created_at: Option<i64>,
+}
+
+/// Returns the comments on something that the viewer is shown.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such issue for this viewer.
-pub async fn list(
+/// [`Error::NotFound`] when there is no such thing for this viewer.
+pub async fn list<S: CommentedOn>(
     forge: &Forge,
-    access: &Authorized<act::ReadIssues>,
+    access: &Authorized<S::Read>,
     iid: i64,
     filter: NoteFilter,
     window: Window,
 ) -> Result<Listing<Note>, Error> {
     let mut tx = forge.db().read().await?;
-    let issue = get_visible(&mut tx, access, iid).await?;
-    Ok(notes::list(&mut tx, access.project(), Noteable::Issue(issue.id), sight(access), filter, window)
-        .await?)
+    let on = S::get(&mut tx, access, iid).await?.on();
+    Ok(notes::list(&mut tx, access.project(), on, S::note_sight(access), filter, window).await?)
 }
 
-/// Returns one comment on an issue.
+/// Returns one comment.
 ///
 /// # Errors
 /// [`Error::NotFound`] when there is none, or none for this viewer.
-pub async fn get(
+pub async fn get<S: CommentedOn>(
     forge: &Forge,
-    access: &Authorized<act::ReadIssues>,
+    access: &Authorized<S::Read>,
     iid: i64,
     id: NoteId,
 ) -> Result<Note, Error> {
     let mut tx = forge.db().read().await?;
-    let issue = get_visible(&mut tx, access, iid).await?;
-    get_shown(&mut tx, access, &issue, id).await
+    let subject = S::get(&mut tx, access, iid).await?;
+    get_shown::<S, _>(&mut tx, access, &subject, id).await
 }
 
-async fn get_shown<A: Act<On = on::Project>>(
+pub(crate) async fn get_shown<S: CommentedOn, A: Act<On = on::Project>>(
     tx: &mut Tx,
     access: &Authorized<A>,
-    issue: &Issue,
+    subject: &Subject,
     id: NoteId,
 ) -> Result<Note, Error> {
-    notes::find(tx, access.project(), Noteable::Issue(issue.id), id, sight(access))
-        .await?
-        .ok_or(Error::NotFound("Note"))
+    let found = notes::find(tx, access.project(), subject.on(), id, S::note_sight(access)).await?;
+    found.ok_or(Error::NotFound("Note"))
 }
 
-fn check_body(body: &str) -> Result<(), Error> {
+pub(crate) fn check_body(body: &str) -> Result<(), Error> {
     let mut fields = FieldErrors::default();
     if body.trim().is_empty() {
         fields.add("body", "can't be blank");
@@ -90,25 +106,28 @@ fn check_body(body: &str) -> Result<(), Error> {
 }
 
 /// Where a discussion is locked, only members go on with it.
-fn check_lock<A: Act<On = on::Project>>(access: &Authorized<A>, issue: &Issue) -> Result<(), Error> {
-    match (issue.discussion_locked_at, access.role()) {
-        (Some(_), None) => Err(Error::Forbidden("The discussion is locked".to_owned())),
+pub(crate) fn check_lock<A: Act<On = on::Project>>(
+    access: &Authorized<A>,
+    subject: &Subject,
+) -> Result<(), Error> {
+    match (subject.is_locked(), access.role()) {
+        (true, None) => Err(Error::Forbidden("The discussion is locked".to_owned())),
         _ => Ok(()),
     }
 }
 
 /// Returns what the activity feed says about a comment, as JSON. It names no author: the feed's own may become the
 /// Ghost User.
-fn event_details(issue: &Issue, id: NoteId, body: &str, audience: NoteAudience) -> String {
+fn event_details(subject: &Subject, id: NoteId, body: &str, audience: NoteAudience) -> String {
     let internal = audience == NoteAudience::Internal;
     json!({
         "note": {
             "id": id.0,
             "body": body.chars().take(MAX_QUOTED_CHARACTERS).collect::<String>(),
             "system": false,
-            "noteable_id": issue.id.0,
-            "noteable_type": "Issue",
-            "noteable_iid": issue.iid,
+            "noteable_id": subject.id(),
+            "noteable_type": subject.kind(),
+            "noteable_iid": subject.iid(),
             "internal": internal,
             "confidential": internal,
         },
@@ -116,40 +135,55 @@ fn event_details(issue: &Issue, id: NoteId, body: &str, audience: NoteAudience) 
     .to_string()
 }
 
-/// Comments on an issue.
+/// Comments on something.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such issue for this caller; [`Error::Forbidden`] when the discussion is locked;
+/// [`Error::NotFound`] when there is no such thing for this caller; [`Error::Forbidden`] when the discussion is locked;
 /// [`Error::Refused`] for an internal comment by somebody who could not read it; [`Error::Invalid`] for the text.
-pub async fn create(
+pub async fn create<S: CommentedOn>(
     forge: &Forge,
-    access: &Authorized<act::CreateNote>,
+    access: &Authorized<S::Comment>,
     iid: i64,
-    body: &str,
-    audience: NoteAudience,
+    request: NewNoteRequest,
 ) -> Result<Note, Error> {
-    check_body(body)?;
-    let now = forge.now();
+    check_body(&request.body)?;
     let mut tx = forge.db().begin().await?;
     let access = access.again(forge, &mut tx).await?;
-    issues::lock(&mut tx, access.project(), iid).await?;
-    let issue = get_visible(&mut tx, &access, iid).await?;
-    check_lock(&access, &issue)?;
-    if audience == NoteAudience::Internal {
-        access.also::<act::ReadConfidentialIssues>()?;
+    let subject = get_locked::<S, _>(&mut tx, &access, iid).await?;
+    let id = add::<S, _>(forge, &mut tx, &access, &subject, &request).await?;
+    let note = announce::<S, _>(forge, &mut tx, &access, subject, id).await?;
+    tx.commit().await?;
+    Ok(note)
+}
+
+/// Adds a comment whose text was checked to something that is locked, with what the feed and the audit log say of it.
+pub(crate) async fn add<S: CommentedOn, A: Act<On = on::Project>>(
+    forge: &Forge,
+    tx: &mut Tx,
+    access: &Authorized<A>,
+    subject: &Subject,
+    request: &NewNoteRequest,
+) -> Result<NoteId, Error> {
+    check_lock(access, subject)?;
+    let internal = request.audience == NoteAudience::Internal;
+    if internal {
+        S::may_read_internal(access)?;
     }
+    let now = forge.now();
     let identity = access.identity()?;
+    let may_backdate = access.role() == Some(Role::Owner);
     let new = NewNote {
         project: access.project(),
-        on: Noteable::Issue(issue.id),
+        on: subject.on(),
         author: identity.user,
-        body,
+        body: &request.body,
         system: false,
-        internal: audience == NoteAudience::Internal,
+        internal,
     };
-    let id = notes::insert(&mut tx, &new, now).await?;
-    issues::touch(&mut tx, access.project(), issue.id, now).await?;
-    projects::record_activity(&mut tx, access.project(), now).await?;
+    let made_at = request.created_at.filter(|at| may_backdate && *at <= now).unwrap_or(now);
+    let id = notes::insert(tx, &new, made_at).await?;
+    subject.touch(tx, now).await?;
+    projects::record_activity(tx, access.project(), now).await?;
     let event = NewEvent {
         project: access.project(),
         author: identity.user,
@@ -157,33 +191,51 @@ pub async fn create(
         action: "commented on",
         target_type: Some("Note"),
         target_id: Some(id.0),
-        target_iid: Some(iid),
-        target_title: Some(&issue.title),
-        details: Some(&event_details(&issue, id, body, audience)),
+        target_iid: Some(subject.iid()),
+        target_title: Some(subject.title()),
+        details: Some(&event_details(subject, id, &request.body, request.audience)),
     };
-    events::insert(&mut tx, &event, now).await?;
+    events::insert(tx, &event, now).await?;
     if identity.bot {
         let entry = Entry::project(access.project(), &access.place().full_path, "note_created");
-        let entry = entry.target("Note", id.0).details(json!({ "issue_iid": iid }));
-        audit::record(&mut tx, access.viewer(), entry, now).await?;
+        let entry = entry.target("Note", id.0).details(json!({ subject.iid_name(): subject.iid() }));
+        audit::record(tx, access.viewer(), entry, now).await?;
     }
-    let note = get_shown(&mut tx, &access, &issue, id).await?;
-    let details = with_details(&mut tx, issue).await?;
-    occasions::note(forge, &mut tx, &access, &details, &note).await?;
-    tx.commit().await?;
+    Ok(id)
+}
+
+/// Returns a comment that was just added, and tells the hooks of it.
+pub(crate) async fn announce<S: CommentedOn, A: Act<On = on::Project>>(
+    forge: &Forge,
+    tx: &mut Tx,
+    access: &Authorized<A>,
+    subject: Subject,
+    id: NoteId,
+) -> Result<Note, Error> {
+    let note = get_shown::<S, _>(tx, access, &subject, id).await?;
+    match subject {
+        Subject::Issue(issue) => {
+            let details = with_details(tx, *issue).await?;
+            occasions::note(forge, tx, access, occasions::NoteOn::Issue(&details), &note).await?;
+        }
+        Subject::MergeRequest(merge_request) => {
+            occasions::note(forge, tx, access, occasions::NoteOn::MergeRequest(&merge_request), &note)
+                .await?;
+        }
+    }
     Ok(note)
 }
 
 /// Returns a comment that the caller may change or delete: their own, or any with the permission to administer them.
-async fn get_changeable(
+pub(crate) async fn get_changeable<S: CommentedOn>(
     tx: &mut Tx,
-    access: &Authorized<act::UpdateOwnNote>,
-    issue: &Issue,
+    access: &Authorized<S::ChangeOwn>,
+    subject: &Subject,
     id: NoteId,
 ) -> Result<Note, Error> {
-    let note = get_shown(tx, access, issue, id).await?;
+    let note = get_shown::<S, _>(tx, access, subject, id).await?;
     if note.author.id != access.identity()?.user {
-        access.also::<act::AdministerNotes>()?;
+        access.also::<S::Administer>()?;
     }
     if note.system {
         return Err(Error::Forbidden("The forge wrote this comment itself".to_owned()));
@@ -196,29 +248,40 @@ async fn get_changeable(
 /// # Errors
 /// [`Error::NotFound`] when there is none for this caller; [`Error::Refused`] when it is somebody else's;
 /// [`Error::Forbidden`] when the forge wrote it or the discussion is locked; [`Error::Invalid`] for the text.
-pub async fn update(
+pub async fn update<S: CommentedOn>(
     forge: &Forge,
-    access: &Authorized<act::UpdateOwnNote>,
+    access: &Authorized<S::ChangeOwn>,
     iid: i64,
     id: NoteId,
     body: &str,
 ) -> Result<Note, Error> {
     check_body(body)?;
-    let now = forge.now();
     let mut tx = forge.db().begin().await?;
     let access = access.again(forge, &mut tx).await?;
-    issues::lock(&mut tx, access.project(), iid).await?;
-    let issue = get_visible(&mut tx, &access, iid).await?;
-    let note = get_changeable(&mut tx, &access, &issue, id).await?;
-    check_lock(&access, &issue)?;
-    let audience = if note.internal { NoteAudience::Internal } else { NoteAudience::Everybody };
-    let details = event_details(&issue, id, body, audience);
-    let editor = access.identity()?.user;
-    notes::update(&mut tx, access.project(), id, body, &details, editor, now).await?;
-    issues::touch(&mut tx, access.project(), issue.id, now).await?;
-    let note = get_shown(&mut tx, &access, &issue, id).await?;
+    let subject = get_locked::<S, _>(&mut tx, &access, iid).await?;
+    let note = get_changeable::<S>(&mut tx, &access, &subject, id).await?;
+    change::<S>(forge, &mut tx, &access, &subject, &note, body).await?;
+    let note = get_shown::<S, _>(&mut tx, &access, &subject, id).await?;
     tx.commit().await?;
     Ok(note)
+}
+
+/// Changes a comment that was found to be changeable.
+pub(crate) async fn change<S: CommentedOn>(
+    forge: &Forge,
+    tx: &mut Tx,
+    access: &Authorized<S::ChangeOwn>,
+    subject: &Subject,
+    note: &Note,
+    body: &str,
+) -> Result<(), Error> {
+    check_lock(access, subject)?;
+    let now = forge.now();
+    let details = event_details(subject, note.id, body, NoteAudience::of(note));
+    let editor = access.identity()?.user;
+    notes::update(tx, access.project(), note.id, body, &details, editor, now).await?;
+    subject.touch(tx, now).await?;
+    Ok(())
 }
 
 /// Deletes a comment.
@@ -226,35 +289,50 @@ pub async fn update(
 /// # Errors
 /// [`Error::NotFound`] when there is none for this caller; [`Error::Refused`] when it is somebody else's;
 /// [`Error::Forbidden`] when the forge wrote it.
-pub async fn delete(
+pub async fn delete<S: CommentedOn>(
     forge: &Forge,
-    access: &Authorized<act::UpdateOwnNote>,
+    access: &Authorized<S::ChangeOwn>,
     iid: i64,
     id: NoteId,
 ) -> Result<(), Error> {
-    let now = forge.now();
     let mut tx = forge.db().begin().await?;
     let access = access.again(forge, &mut tx).await?;
-    issues::lock(&mut tx, access.project(), iid).await?;
-    let issue = get_visible(&mut tx, &access, iid).await?;
-    let note = get_changeable(&mut tx, &access, &issue, id).await?;
-    notes::delete(&mut tx, access.project(), note.id).await?;
-    issues::touch(&mut tx, access.project(), issue.id, now).await?;
-    let entry = Entry::project(access.project(), &access.place().full_path, "note_deleted");
-    let details = json!({ "issue_iid": iid, "author_id": note.author.id.0 });
-    audit::record(&mut tx, access.viewer(), entry.target("Note", note.id.0).details(details), now).await?;
+    let subject = get_locked::<S, _>(&mut tx, &access, iid).await?;
+    let note = get_changeable::<S>(&mut tx, &access, &subject, id).await?;
+    remove::<S>(forge, &mut tx, &access, &subject, &note).await?;
     tx.commit().await?;
+    Ok(())
+}
+
+/// Deletes a comment that was found to be changeable, and its discussion with the last of its comments.
+pub(crate) async fn remove<S: CommentedOn>(
+    forge: &Forge,
+    tx: &mut Tx,
+    access: &Authorized<S::ChangeOwn>,
+    subject: &Subject,
+    note: &Note,
+) -> Result<(), Error> {
+    let now = forge.now();
+    notes::delete(tx, access.project(), note.id).await?;
+    if let Some(discussion) = &note.discussion {
+        discussions::delete_if_empty(tx, access.project(), discussion.id).await?;
+    }
+    subject.touch(tx, now).await?;
+    let entry = Entry::project(access.project(), &access.place().full_path, "note_deleted");
+    let details = json!({ subject.iid_name(): subject.iid(), "author_id": note.author.id.0 });
+    audit::record(tx, access.viewer(), entry.target("Note", note.id.0).details(details), now).await?;
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use portcullis_rules::id::{IssueId, ProjectId, UserId};
+    use portcullis_store::issues::Issue;
     use portcullis_store::users::{User, UserKind};
 
     use super::*;
 
-    fn issue() -> Issue {
+    fn issue() -> Subject {
         let author = User {
             id: UserId(1),
             username: "ana".to_owned(),
@@ -268,7 +346,7 @@ mod tests {
             created_by: None,
             created_at: 0,
         };
-        Issue {
+        Subject::Issue(Box::new(Issue {
             id: IssueId(5),
             project: ProjectId(2),
             iid: 3,
@@ -284,7 +362,7 @@ mod tests {
             updated_at: 0,
             notes: 0,
             milestone: None,
-        }
+        }))
     }
 
     #[test]

@@ -30,6 +30,14 @@ ids! {
     MergeRequestId;
     /// A comment.
     NoteId;
+    /// A discussion: the id of the comment that began it.
+    DiscussionId;
+    /// A reaction to an issue, a merge request or a comment.
+    AwardId;
+    /// Something that a user keeps for later.
+    TodoId;
+    /// A link between two issues.
+    IssueLinkId;
     /// A label.
     LabelId;
     /// A milestone, unique in the instance.
@@ -68,4 +76,42 @@ ids! {
     TerraformStateId;
     /// A web hook of a project.
     WebhookId;
+}
+
+impl DiscussionId {
+    /// Returns it as clients know it: 40 hexadecimal digits.
+    pub fn to_key(self) -> String {
+        format!("{:040x}", self.0)
+    }
+
+    /// Returns the discussion that clients know by this key.
+    pub fn from_key(key: &str) -> Option<DiscussionId> {
+        let is_key = key.len() == 40 && key.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let id = i64::from_str_radix(key, 16).ok().filter(|_| is_key)?;
+        Some(DiscussionId(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_discussion_is_known_by_forty_digits() {
+        for id in [1, 31, i64::MAX] {
+            let key = DiscussionId(id).to_key();
+            assert_eq!((key.len(), DiscussionId::from_key(&key)), (40, Some(DiscussionId(id))));
+        }
+        for wrong in [
+            "",
+            "1",
+            &"0".repeat(39),
+            &"0".repeat(41),
+            &"f".repeat(40),
+            &"g".repeat(40),
+            &format!("+{:039x}", 1),
+        ] {
+            assert_eq!(DiscussionId::from_key(wrong), None, "{wrong}");
+        }
+    }
 }

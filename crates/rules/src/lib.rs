@@ -18,3 +18,4 @@ pub mod packages;
 pub mod secret;
 pub mod token;
 pub mod web_address;
+pub mod working_time;

@@ -43,6 +43,13 @@ const ROLE: &str = "(SELECT MAX(m.access_level) FROM members m WHERE m.user_id =
 type Condition = (String, Vec<Value>);
 
 impl Audience {
+    fn user(self) -> Option<UserId> {
+        match self {
+            Audience::Everything | Audience::Public => None,
+            Audience::Bot(user, _) | Audience::Person { user, .. } => Some(user),
+        }
+    }
+
     /// Returns the condition that this audience has at least this role on a project (alias `p`) at `now`.
     fn has_role(self, role: Role, now: i64) -> Condition {
         let level = Value::Int(role.level());
@@ -55,6 +62,27 @@ impl Audience {
             ),
             Audience::Person { user, .. } => (format!("{ROLE} >= ?"), vec![user.0.into(), now.into(), level]),
         }
+    }
+
+    /// Returns the condition that an issue (alias `i`), of a project (alias `p`) that this audience can see, is shown to it
+    /// at `now`: what the rules of reading issues and confidential issues say.
+    pub(crate) fn readable_issues(self, now: i64) -> Condition {
+        let (inside, mut values) = self.has_role(Role::Guest, now);
+        let (trusted, more) = self.has_role(Role::Reporter, now);
+        values.extend(more);
+        let mut text = format!(
+            "p.issues_access <> 'disabled' AND ((p.issues_access = 'enabled' AND p.visibility > 0) OR ({inside})) \
+             AND (i.confidential_at IS NULL OR ({trusted})"
+        );
+        if let Some(user) = self.user() {
+            text.push_str(
+                " OR i.author_id = ? OR \
+                 (SELECT COUNT(*) FROM issue_assignees a WHERE a.issue_id = i.id AND a.user_id = ?) > 0",
+            );
+            values.extend([user.0.into(), user.0.into()]);
+        }
+        text.push(')');
+        (text, values)
     }
 
     /// Returns the condition that the merge requests of a project (alias `p`) that this audience can see are shown to it at

@@ -89,10 +89,17 @@ macro_rules! columns {
     };
 }
 
-const FROM: &str = "issues i JOIN users u ON u.id = i.author_id LEFT JOIN users c ON c.id = i.closed_by \
+/// The columns of [`Issue`] for whoever is shown no internal comments.
+pub(crate) const OPEN_COLUMNS: &str = columns!("1 = 0");
+
+/// How many columns [`read`] takes.
+pub(crate) const COLUMN_COUNT: usize = 2 * users::COLUMN_COUNT + 22;
+
+/// What the columns are read from.
+pub(crate) const FROM: &str = "issues i JOIN users u ON u.id = i.author_id LEFT JOIN users c ON c.id = i.closed_by \
     LEFT JOIN milestones m ON m.id = i.milestone_id";
 
-fn read(row: &Row<'_>) -> Result<Issue, Error> {
+pub(crate) fn read(row: &Row<'_>) -> Result<Issue, Error> {
     let closer = users::COLUMN_COUNT;
     let at = 2 * users::COLUMN_COUNT;
     Ok(Issue {

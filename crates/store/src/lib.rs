@@ -9,6 +9,7 @@
 pub mod access_tokens;
 pub mod audience;
 pub mod audit_events;
+pub mod award_emoji;
 pub mod blobs;
 pub mod commit_statuses;
 pub mod container_cleanup_policies;
@@ -18,7 +19,9 @@ pub mod container_rules;
 pub mod container_tags;
 pub mod container_uploads;
 pub mod db;
+pub mod discussions;
 pub mod events;
+pub mod issue_links;
 pub mod issues;
 pub mod jobs;
 pub mod labels;
@@ -36,7 +39,10 @@ pub mod pushes;
 pub mod release_links;
 pub mod releases;
 pub mod select;
+pub mod subscriptions;
 pub mod terraform_states;
+pub mod timelogs;
+pub mod todos;
 pub mod uploads;
 pub mod user_references;
 pub mod users;
@@ -47,6 +53,7 @@ pub fn statements() -> impl Iterator<Item = &'static db::Statement> {
     [
         access_tokens::STATEMENTS,
         audit_events::STATEMENTS,
+        award_emoji::STATEMENTS,
         blobs::STATEMENTS,
         commit_statuses::STATEMENTS,
         container_cleanup_policies::STATEMENTS,
@@ -55,7 +62,9 @@ pub fn statements() -> impl Iterator<Item = &'static db::Statement> {
         container_rules::STATEMENTS,
         container_tags::STATEMENTS,
         container_uploads::STATEMENTS,
+        discussions::STATEMENTS,
         events::STATEMENTS,
+        issue_links::STATEMENTS,
         issues::STATEMENTS,
         jobs::STATEMENTS,
         labels::STATEMENTS,
@@ -73,6 +82,9 @@ pub fn statements() -> impl Iterator<Item = &'static db::Statement> {
         uploads::STATEMENTS,
         release_links::STATEMENTS,
         releases::STATEMENTS,
+        subscriptions::STATEMENTS,
+        timelogs::STATEMENTS,
+        todos::STATEMENTS,
         user_references::STATEMENTS,
         users::STATEMENTS,
         webhooks::STATEMENTS,

@@ -42,6 +42,11 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0006_merge_requests.sql"),
     },
     Migration {
+        version: 7,
+        name: "conversations",
+        sql: include_str!("../migrations/0007_conversations.sql"),
+    },
+    Migration {
         version: 8,
         name: "protected_tags",
         sql: include_str!("../migrations/0008_protected_tags.sql"),

@@ -2,9 +2,10 @@
 //!
 //! A comment is only ever found inside what it is on. Internal ones are left out by the reading statements themselves.
 
-use portcullis_rules::id::{IssueId, MergeRequestId, NoteId, ProjectId, UserId};
+use portcullis_rules::id::{DiscussionId, IssueId, MergeRequestId, NoteId, ProjectId, UserId};
 
 use crate::db::{Error, Row, Tx, V, statements};
+use crate::discussions::{Discussion, Resolution};
 use crate::issues::Sight;
 use crate::select::{Conditions, Listing, Window};
 use crate::users::{self, User};
@@ -19,14 +20,14 @@ pub enum Noteable {
 }
 
 impl Noteable {
-    fn issue(self) -> Option<i64> {
+    pub(crate) fn issue(self) -> Option<i64> {
         match self {
             Noteable::Issue(id) => Some(id.0),
             Noteable::MergeRequest(_) => None,
         }
     }
 
-    fn merge_request(self) -> Option<i64> {
+    pub(crate) fn merge_request(self) -> Option<i64> {
         match self {
             Noteable::MergeRequest(id) => Some(id.0),
             Noteable::Issue(_) => None,
@@ -55,6 +56,15 @@ pub struct Note {
     pub created_at: i64,
     /// When it last changed.
     pub updated_at: i64,
+    /// The discussion it is in; nothing when it stands alone.
+    pub discussion: Option<Discussion>,
+}
+
+impl Note {
+    /// Returns the id of the discussion it is in. A comment that stands alone is one of its own.
+    pub fn discussion_id(&self) -> DiscussionId {
+        self.discussion.as_ref().map_or(DiscussionId(self.id.0), |discussion| discussion.id)
+    }
 }
 
 /// The columns of [`Note`], in the order [`read`] expects.
@@ -62,8 +72,28 @@ macro_rules! columns {
     () => {
         "u.id, u.username, u.name, u.email, u.kind, u.administrator_since, u.external_since, u.blocked_at, \
          u.bot_project_id, u.created_by, u.created_at, \
-         n.id, n.project_id, n.issue_id, n.merge_request_id, n.body, n.system_at, n.internal_at, n.created_at, n.updated_at"
+         n.id, n.project_id, n.issue_id, n.merge_request_id, n.body, n.system_at, n.internal_at, n.created_at, \
+         n.updated_at, d.id, d.position, d.resolved_at, \
+         r.id, r.username, r.name, r.email, r.kind, r.administrator_since, r.external_since, r.blocked_at, \
+         r.bot_project_id, r.created_by, r.created_at"
     };
+}
+
+/// What [`columns`] are read from.
+macro_rules! from {
+    () => {
+        "notes n JOIN users u ON u.id = n.author_id LEFT JOIN discussions d ON d.id = n.discussion_id \
+         LEFT JOIN users r ON r.id = d.resolved_by"
+    };
+}
+
+fn read_discussion(row: &Row<'_>, at: usize) -> Result<Option<Discussion>, Error> {
+    let Some(id) = row.get::<Option<i64>>(at)? else { return Ok(None) };
+    let resolution = match row.get::<Option<i64>>(at + 2)? {
+        Some(resolved_at) => Some(Resolution { by: users::read_at(row, at + 3)?, at: resolved_at }),
+        None => None,
+    };
+    Ok(Some(Discussion { id: DiscussionId(id), position: row.get(at + 1)?, resolution }))
 }
 
 fn read(row: &Row<'_>) -> Result<Note, Error> {
@@ -82,6 +112,7 @@ fn read(row: &Row<'_>) -> Result<Note, Error> {
         internal: row.get::<Option<i64>>(at + 6)?.is_some(),
         created_at: row.get(at + 7)?,
         updated_at: row.get(at + 8)?,
+        discussion: read_discussion(row, at + 9)?,
     })
 }
 
@@ -89,17 +120,16 @@ statements! {
     INSERT = "INSERT INTO notes (project_id, issue_id, merge_request_id, author_id, body, system_at, internal_at, \
         created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) RETURNING id";
     FIND_ON_MERGE_REQUEST = concat!(
-        "SELECT ", columns!(), " FROM notes n JOIN users u ON u.id = n.author_id \
-        WHERE n.project_id = $1 AND n.merge_request_id = $2 AND n.id = $3 AND (n.internal_at IS NULL OR $4 = 1)"
+        "SELECT ", columns!(), " FROM ", from!(), " WHERE n.project_id = $1 AND n.merge_request_id = $2 AND n.id = $3 AND (n.internal_at IS NULL OR $4 = 1)"
     );
     FIND_ON_ISSUE = concat!(
-        "SELECT ", columns!(), " FROM notes n JOIN users u ON u.id = n.author_id \
-        WHERE n.project_id = $1 AND n.issue_id = $2 AND n.id = $3 AND (n.internal_at IS NULL OR $4 = 1)"
+        "SELECT ", columns!(), " FROM ", from!(), " WHERE n.project_id = $1 AND n.issue_id = $2 AND n.id = $3 AND (n.internal_at IS NULL OR $4 = 1)"
     );
     UPDATE = "UPDATE notes SET body = $3, last_editor_id = $4, updated_at = $5 WHERE project_id = $1 AND id = $2";
     SET_EVENT_DETAILS = "UPDATE events SET details = $3 WHERE project_id = $1 AND target_type = 'Note' AND target_id = $2";
     DELETE_EVENTS = "DELETE FROM events WHERE project_id = $1 AND target_type = 'Note' AND target_id = $2";
     DELETE = "DELETE FROM notes WHERE project_id = $1 AND id = $2";
+    SET_DISCUSSION = "UPDATE notes SET discussion_id = $3 WHERE project_id = $1 AND id = $2";
     COUNT = "SELECT COUNT(*) FROM notes";
 }
 
@@ -190,6 +220,20 @@ pub async fn delete(tx: &mut Tx, project: ProjectId, id: NoteId) -> Result<(), E
     Ok(())
 }
 
+/// Puts a comment into a discussion of what it is on.
+///
+/// # Errors
+/// The database's.
+pub async fn set_discussion(
+    tx: &mut Tx,
+    project: ProjectId,
+    id: NoteId,
+    discussion: DiscussionId,
+) -> Result<(), Error> {
+    tx.run(&SET_DISCUSSION, &[V::from(project.0), V::from(id.0), V::from(discussion.0)]).await?;
+    Ok(())
+}
+
 /// Returns how many there are.
 ///
 /// # Errors
@@ -208,13 +252,43 @@ pub enum NoteOrder {
     Updated,
 }
 
-/// How a list of comments is ordered.
+/// Which comments a list has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NoteKind {
+    /// All of them.
+    #[default]
+    All,
+    /// What somebody wrote.
+    Comments,
+    /// What the forge wrote about changes.
+    Activity,
+}
+
+/// What a list of comments is narrowed to, and how it is ordered.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoteFilter {
+    /// Which of them.
+    pub kind: NoteKind,
     /// By what.
     pub order: NoteOrder,
     /// Oldest first.
     pub ascending: bool,
+}
+
+/// Returns the condition that a comment is on something and shown.
+fn shown(project: ProjectId, on: Noteable, sight: Sight) -> Conditions {
+    let mut conditions = Conditions::default();
+    conditions.and("n.project_id = ?", [project.0.into()]);
+    match on {
+        Noteable::Issue(issue) => conditions.and("n.issue_id = ?", [issue.0.into()]),
+        Noteable::MergeRequest(merge_request) => {
+            conditions.and("n.merge_request_id = ?", [merge_request.0.into()])
+        }
+    }
+    if sight != Sight::Everything {
+        conditions.and("n.internal_at IS NULL", []);
+    }
+    conditions
 }
 
 /// Returns the comments on something that are shown.
@@ -229,16 +303,11 @@ pub async fn list(
     filter: NoteFilter,
     window: Window,
 ) -> Result<Listing<Note>, Error> {
-    let mut conditions = Conditions::default();
-    conditions.and("n.project_id = ?", [project.0.into()]);
-    match on {
-        Noteable::Issue(issue) => conditions.and("n.issue_id = ?", [issue.0.into()]),
-        Noteable::MergeRequest(merge_request) => {
-            conditions.and("n.merge_request_id = ?", [merge_request.0.into()])
-        }
-    }
-    if sight != Sight::Everything {
-        conditions.and("n.internal_at IS NULL", []);
+    let mut conditions = shown(project, on, sight);
+    match filter.kind {
+        NoteKind::All => {}
+        NoteKind::Comments => conditions.and("n.system_at IS NULL", []),
+        NoteKind::Activity => conditions.and("n.system_at IS NOT NULL", []),
     }
     let direction = if filter.ascending { "ASC" } else { "DESC" };
     let column = match filter.order {
@@ -246,7 +315,45 @@ pub async fn list(
         NoteOrder::Updated => "n.updated_at",
     };
     let order = format!("{column} {direction}, n.id {direction}");
-    conditions.list(tx, columns!(), "notes n JOIN users u ON u.id = n.author_id", &order, window, read).await
+    conditions.list(tx, columns!(), from!(), &order, window, read).await
+}
+
+/// Returns the comment with which each discussion on something begins, the oldest first: of those that are shown. A comment
+/// that stands alone is a discussion of its own.
+///
+/// # Errors
+/// The database's.
+pub async fn list_beginnings(
+    tx: &mut Tx,
+    project: ProjectId,
+    on: Noteable,
+    sight: Sight,
+    window: Window,
+) -> Result<Listing<Note>, Error> {
+    let mut conditions = shown(project, on, sight);
+    // All comments of a discussion are internal, or none is.
+    conditions.and(
+        "n.discussion_id IS NULL OR n.id = (SELECT MIN(f.id) FROM notes f WHERE f.discussion_id = n.discussion_id)",
+        [],
+    );
+    conditions.list(tx, columns!(), from!(), "n.created_at, n.id", window, read).await
+}
+
+/// Returns the comments in several discussions on something that are shown, the oldest first.
+///
+/// # Errors
+/// The database's.
+pub async fn list_of_discussions(
+    tx: &mut Tx,
+    project: ProjectId,
+    on: Noteable,
+    sight: Sight,
+    discussions: &[i64],
+    window: Window,
+) -> Result<Vec<Note>, Error> {
+    let mut conditions = shown(project, on, sight);
+    conditions.and_in("n.discussion_id", discussions);
+    Ok(conditions.list(tx, columns!(), from!(), "n.id", window, read).await?.items)
 }
 
 #[cfg(test)]
@@ -254,7 +361,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_columns_begin_with_those_of_a_user() {
+    fn the_columns_begin_and_end_with_those_of_a_user() {
         assert!(columns!().starts_with(&format!("{}, n.id", users::COLUMNS)));
+        assert!(columns!().ends_with(&users::COLUMNS.replace("u.", "r.")));
     }
 }

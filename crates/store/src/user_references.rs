@@ -15,9 +15,11 @@ pub const MOVED_TO_GHOST: &[(&str, &str)] = &[
     ("access_tokens", "created_by"),
     ("access_tokens", "user_id"),
     ("audit_events", "author_id"),
+    ("award_emoji", "user_id"),
     ("commit_statuses", "author_id"),
     ("container_manifests", "author_id"),
     ("container_tags", "author_id"),
+    ("discussions", "resolved_by"),
     ("events", "author_id"),
     ("issues", "author_id"),
     ("issues", "closed_by"),
@@ -38,6 +40,8 @@ pub const MOVED_TO_GHOST: &[(&str, &str)] = &[
     ("releases", "author_id"),
     ("terraform_state_versions", "author_id"),
     ("terraform_states", "locked_by"),
+    ("timelogs", "user_id"),
+    ("todos", "author_id"),
     ("uploads", "author_id"),
     ("users", "created_by"),
 ];
@@ -54,6 +58,8 @@ pub const DELETED_WITH_USER: &[(&str, &str, &str)] = &[
     ("merge_request_reviewers", "user_id", "a review is a task for somebody; nobody is left to do it"),
     ("members", "user_id", "a membership is a right, and rights end with their user"),
     ("namespaces", "owner_id", "a person's own namespace; deletion waits until no project is left in it"),
+    ("subscriptions", "user_id", "whoever wanted to be told is not there any more to be told"),
+    ("todos", "user_id", "what somebody kept for later is for nobody else"),
 ];
 
 /// Moves up to `batch` rows of one column from `user` to `ghost`. Returns how many were moved.

@@ -10,6 +10,7 @@ use portcullis_rules::id::{ProjectId, TokenId, UserId};
 use portcullis_rules::secret::TokenDigest;
 use portcullis_store::access_tokens::{self, NewAccessToken};
 use portcullis_store::audit_events::{self, AuditEntity, NewAuditEvent};
+use portcullis_store::award_emoji::{self, Awardable};
 use portcullis_store::commit_statuses::{self, NewCommitStatus};
 use portcullis_store::container_manifests::{self, NewManifest};
 use portcullis_store::container_uploads::{self, UploadKey};
@@ -27,7 +28,10 @@ use portcullis_store::terraform_states::{self, Lock};
 use portcullis_store::uploads::{self, NewUpload};
 use portcullis_store::user_references::{DELETED_WITH_USER, MOVED_TO_GHOST, move_to_ghost};
 use portcullis_store::users::{self, NewUser, UserKind};
-use portcullis_store::{blobs, container_repositories, container_tags, migrate, pushes};
+use portcullis_store::{
+    blobs, container_repositories, container_tags, discussions, migrate, pushes, subscriptions, timelogs,
+    todos,
+};
 
 mod engines;
 use engines::{Place, on_both_engines};
@@ -162,6 +166,13 @@ async fn leave_traces(tx: &mut Tx, user: UserId) {
     let note = notes::insert(tx, &note, NOW).await.unwrap();
     notes::update(tx, project, note, "text", "{}", user, NOW).await.unwrap();
     leave_traces_on_merge_request(tx, project, user).await;
+    let discussion = discussions::begin(tx, project, on, note, None).await.unwrap();
+    discussions::set_resolved(tx, project, discussion, Some((user, NOW))).await.unwrap();
+    award_emoji::insert(tx, project, Awardable::Note(note), user, "eyes", NOW).await.unwrap();
+    timelogs::insert(tx, project, on, user, (60, None), NOW).await.unwrap();
+    subscriptions::set(tx, on.into(), user, true, NOW).await.unwrap();
+    todos::insert(tx, (user, user), project, on, NOW).await.unwrap();
+    todos::insert(tx, (other, user), project, on, NOW).await.unwrap();
     let event = NewEvent {
         project,
         author: user,

@@ -9,9 +9,13 @@ use portcullis_app::access::Authorized;
 use portcullis_app::clock::Clock;
 use portcullis_app::personal_tokens::{self, NewPersonalTokenRequest};
 use portcullis_app::random::Random;
+use portcullis_app::records::db::{Db, Target};
+use portcullis_app::records::merge_requests::{self, Heads, NewMergeRequest};
+use portcullis_app::records::projects;
 use portcullis_app::settings::Settings;
 use portcullis_app::{Forge, jobs};
 use portcullis_rules::access::{ScopeSet, act};
+use portcullis_rules::id::{ProjectId, UserId};
 use portcullis_web::server::{self, ServeOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -153,6 +157,41 @@ impl TestForge {
     /// Runs the recurring jobs and every other one that is due.
     pub fn run_recurring_jobs(&self) {
         self.block_on(jobs::run_recurring(&self.forge)).expect("the jobs run");
+    }
+
+    /// Opens a merge request in a project as `author`, without asking Git about its branches, and returns its number.
+    #[track_caller]
+    pub fn merge_request(&self, project: i64, author: i64, title: &str) -> i64 {
+        let settings = self.forge.settings();
+        let target = match &settings.database_url {
+            Some(url) => Target::Postgres(url.clone()),
+            None => Target::Sqlite(settings.data.join("portcullis.sqlite3")),
+        };
+        let (project, author) = (ProjectId(project), UserId(author));
+        let source = self.word("branch");
+        let heads = Heads { head: "1".repeat(40), start: "2".repeat(40), base: Some("3".repeat(40)) };
+        let opened = async {
+            let db = Db::open(&target).await?;
+            let mut tx = db.begin().await?;
+            let iid =
+                projects::next_merge_request_iid(&mut tx, project, self.clock.now()).await?.unwrap_or(0);
+            let new = NewMergeRequest {
+                project,
+                iid,
+                author,
+                title,
+                description: None,
+                source_branch: &source,
+                target_branch: "main",
+                squash: false,
+                removes_source_branch: false,
+                heads: &heads,
+            };
+            merge_requests::insert(&mut tx, &new, self.clock.now()).await?;
+            tx.commit().await?;
+            Ok::<_, portcullis_app::records::db::Error>(iid)
+        };
+        self.block_on(opened).expect("a merge request")
     }
 
     /// Starts background workers, as the server does.

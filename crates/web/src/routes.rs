@@ -6,6 +6,7 @@ use axum::handler::Handler;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
+use portcullis_app::noteables::{OnIssue, OnMergeRequest};
 use portcullis_app::registry::protocol::ErrorCode;
 
 use crate::AppState;
@@ -260,11 +261,32 @@ pub fn table() -> Vec<Route> {
             DELETE "/api/v4/projects/{id}/issues/{iid}" "delete an issue" => api::issues::delete;
             GET "/api/v4/projects/{id}/issues/{iid}/closed_by" "merge requests that close an issue" => api::merge_requests::closing_issue;
             GET "/api/v4/projects/{id}/issues/{iid}/related_merge_requests" "merge requests that close an issue" => api::merge_requests::closing_issue;
-            GET "/api/v4/projects/{id}/issues/{iid}/notes" "comments on an issue" => api::notes::list;
-            POST "/api/v4/projects/{id}/issues/{iid}/notes" "comment on an issue" => api::notes::create;
-            GET "/api/v4/projects/{id}/issues/{iid}/notes/{note_id}" "a comment" => api::notes::get;
-            PUT "/api/v4/projects/{id}/issues/{iid}/notes/{note_id}" "change a comment" => api::notes::update;
-            DELETE "/api/v4/projects/{id}/issues/{iid}/notes/{note_id}" "delete a comment" => api::notes::delete;
+            GET "/api/v4/projects/{id}/issues/{iid}/notes" "comments on an issue" => api::notes::list::<OnIssue>;
+            POST "/api/v4/projects/{id}/issues/{iid}/notes" "comment on an issue" => api::notes::create::<OnIssue>;
+            GET "/api/v4/projects/{id}/issues/{iid}/notes/{note_id}" "a comment" => api::notes::get::<OnIssue>;
+            PUT "/api/v4/projects/{id}/issues/{iid}/notes/{note_id}" "change a comment" => api::notes::update::<OnIssue>;
+            DELETE "/api/v4/projects/{id}/issues/{iid}/notes/{note_id}" "delete a comment" => api::notes::delete::<OnIssue>;
+            GET "/api/v4/projects/{id}/issues/{iid}/discussions" "discussions on an issue" => api::discussions::list::<OnIssue>;
+            POST "/api/v4/projects/{id}/issues/{iid}/discussions" "begin a discussion on an issue" => api::discussions::create::<OnIssue>;
+            GET "/api/v4/projects/{id}/issues/{iid}/discussions/{discussion_id}" "a discussion" => api::discussions::get::<OnIssue>;
+            POST "/api/v4/projects/{id}/issues/{iid}/discussions/{discussion_id}/notes" "answer in a discussion" => api::discussions::reply::<OnIssue>;
+            GET "/api/v4/projects/{id}/issues/{iid}/discussions/{discussion_id}/notes/{note_id}" "a comment of a discussion" => api::discussions::get_note::<OnIssue>;
+            PUT "/api/v4/projects/{id}/issues/{iid}/discussions/{discussion_id}/notes/{note_id}" "change a comment of a discussion" => api::discussions::update_note::<OnIssue>;
+            DELETE "/api/v4/projects/{id}/issues/{iid}/discussions/{discussion_id}/notes/{note_id}" "delete a comment of a discussion" => api::discussions::delete_note::<OnIssue>;
+
+            GET "/api/v4/projects/{id}/merge_requests/{iid}/notes" "comments on a merge request" => api::notes::list::<OnMergeRequest>;
+            POST "/api/v4/projects/{id}/merge_requests/{iid}/notes" "comment on a merge request" => api::notes::create::<OnMergeRequest>;
+            GET "/api/v4/projects/{id}/merge_requests/{iid}/notes/{note_id}" "a comment" => api::notes::get::<OnMergeRequest>;
+            PUT "/api/v4/projects/{id}/merge_requests/{iid}/notes/{note_id}" "change a comment" => api::notes::update::<OnMergeRequest>;
+            DELETE "/api/v4/projects/{id}/merge_requests/{iid}/notes/{note_id}" "delete a comment" => api::notes::delete::<OnMergeRequest>;
+            GET "/api/v4/projects/{id}/merge_requests/{iid}/discussions" "discussions on a merge request" => api::discussions::list::<OnMergeRequest>;
+            POST "/api/v4/projects/{id}/merge_requests/{iid}/discussions" "begin a discussion on a merge request" => api::discussions::create::<OnMergeRequest>;
+            GET "/api/v4/projects/{id}/merge_requests/{iid}/discussions/{discussion_id}" "a discussion" => api::discussions::get::<OnMergeRequest>;
+            PUT "/api/v4/projects/{id}/merge_requests/{iid}/discussions/{discussion_id}" "settle a discussion, or open it again" => api::discussions::settle;
+            POST "/api/v4/projects/{id}/merge_requests/{iid}/discussions/{discussion_id}/notes" "answer in a discussion" => api::discussions::reply::<OnMergeRequest>;
+            GET "/api/v4/projects/{id}/merge_requests/{iid}/discussions/{discussion_id}/notes/{note_id}" "a comment of a discussion" => api::discussions::get_note::<OnMergeRequest>;
+            PUT "/api/v4/projects/{id}/merge_requests/{iid}/discussions/{discussion_id}/notes/{note_id}" "change a comment of a discussion, or settle it" => api::discussions::update_or_settle;
+            DELETE "/api/v4/projects/{id}/merge_requests/{iid}/discussions/{discussion_id}/notes/{note_id}" "delete a comment of a discussion" => api::discussions::delete_note::<OnMergeRequest>;
 
             GET "/api/v4/merge_requests" "merge requests of all projects" => api::merge_requests::list_everywhere;
             GET "/api/v4/projects/{id}/merge_requests" "merge requests" => api::merge_requests::list;

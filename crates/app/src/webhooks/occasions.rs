@@ -8,7 +8,7 @@ use portcullis_git::ObjectId;
 use portcullis_rules::access::{Act, on};
 use portcullis_rules::id::{EventId, ProjectId, UserId};
 use portcullis_store::db::Tx;
-use portcullis_store::merge_requests::MergeRequestState;
+use portcullis_store::merge_requests::{MergeRequest, MergeRequestState};
 use portcullis_store::notes::Note;
 use portcullis_store::projects::{self, Project};
 use portcullis_store::users::User;
@@ -255,15 +255,61 @@ pub(crate) async fn merge_request<A: Act<On = on::Project>>(
     call(forge, tx, &hooks, "Merge Request Hook", &body).await
 }
 
+/// What a comment is on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum NoteOn<'a> {
+    /// An issue.
+    Issue(&'a IssueDetails),
+    /// A merge request.
+    MergeRequest(&'a MergeRequest),
+}
+
+impl NoteOn<'_> {
+    fn is_confidential(self) -> bool {
+        matches!(self, NoteOn::Issue(details) if details.issue.confidential_at.is_some())
+    }
+
+    /// Returns the name of its kind, the key it is told under, and how it is told.
+    fn view(self, project: &Project, base: &str) -> (&'static str, &'static str, Value) {
+        match self {
+            NoteOn::Issue(details) => ("Issue", "issue", view_of_issue(details, project, base)),
+            NoteOn::MergeRequest(merge_request) => {
+                ("MergeRequest", "merge_request", view_of_noted_merge_request(merge_request, project, base))
+            }
+        }
+    }
+}
+
+/// What a hook is told of a merge request that was commented on.
+fn view_of_noted_merge_request(merge_request: &MergeRequest, project: &Project, base: &str) -> Value {
+    json!({
+        "id": merge_request.id.0,
+        "iid": merge_request.iid,
+        "target_project_id": project.id.0,
+        "source_project_id": project.id.0,
+        "title": merge_request.title,
+        "description": merge_request.description,
+        "state": merge_request.state().name(),
+        "author_id": merge_request.author.id.0,
+        "source_branch": merge_request.source_branch,
+        "target_branch": merge_request.target_branch,
+        "merge_status": merge_request.merge_status.name(),
+        "last_commit": { "id": merge_request.heads.head },
+        "created_at": time(merge_request.created_at),
+        "updated_at": time(merge_request.updated_at),
+        "url": format!("{base}/{}/-/merge_requests/{}", project.full_path, merge_request.iid),
+    })
+}
+
 /// Tells of a comment, in the transaction that adds it.
 pub(crate) async fn note<A: Act<On = on::Project>>(
     forge: &Forge,
     tx: &mut Tx,
     access: &Authorized<A>,
-    details: &IssueDetails,
+    on: NoteOn<'_>,
     note: &Note,
 ) -> Result<(), Error> {
-    let (event, header, kind) = match note.internal || details.issue.confidential_at.is_some() {
+    let (event, header, kind) = match note.internal || on.is_confidential() {
         true => ("confidential_note_events", "Confidential Note Hook", "confidential_note"),
         false => ("note_events", "Note Hook", "note"),
     };
@@ -273,8 +319,8 @@ pub(crate) async fn note<A: Act<On = on::Project>>(
     }
     let Some(project) = projects::find(tx, access.project()).await? else { return Ok(()) };
     let (identity, base) = (access.identity()?, forge.base_url());
-    let issue = view_of_issue(details, &project, &base);
-    let body = json!({
+    let (noteable_type, key, on_view) = on.view(&project, &base);
+    let mut body = json!({
         "object_kind": "note",
         "event_type": kind,
         "user": view_of_user(identity.user, &identity.name, &identity.username),
@@ -284,8 +330,9 @@ pub(crate) async fn note<A: Act<On = on::Project>>(
         "object_attributes": {
             "id": note.id.0,
             "note": note.body,
-            "noteable_type": "Issue",
-            "noteable_id": details.issue.id.0,
+            "noteable_type": noteable_type,
+            "noteable_id": on_view["id"],
+            "discussion_id": note.discussion_id().to_key(),
             "author_id": note.author.id.0,
             "project_id": project.id.0,
             "created_at": time(note.created_at),
@@ -293,10 +340,10 @@ pub(crate) async fn note<A: Act<On = on::Project>>(
             "system": note.system,
             "internal": note.internal,
             "action": "create",
-            "url": format!("{}#note_{}", issue["url"].as_str().unwrap_or_default(), note.id),
+            "url": format!("{}#note_{}", on_view["url"].as_str().unwrap_or_default(), note.id),
         },
-        "issue": issue,
     });
+    body[key] = on_view;
     call(forge, tx, &hooks, header, &body).await
 }
 

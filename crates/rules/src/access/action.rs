@@ -121,6 +121,10 @@ actions! {
     ReadCatalog on Instance;
     /// Set how much images may take, for a project or a top-level group.
     SetContainerQuota on Instance;
+    /// Read what the caller keeps for later.
+    ReadOwnTodos on Instance;
+    /// Say that what the caller keeps for later is done.
+    UpdateOwnTodos on Instance;
     /// Create a top-level group.
     CreateGroup on Instance;
     /// Ask for a new project; where it goes is asked with `CreateProjectIn`.
@@ -270,6 +274,16 @@ actions! {
     UpdateOwnMergeRequestNote on Project;
     /// Change or delete anybody's comment on a merge request.
     AdministerMergeRequestNotes on Project;
+    /// Read internal comments of others on merge requests.
+    ReadInternalMergeRequestNotes on Project;
+    /// Ask to be told of a merge request or no longer, or keep it for later.
+    FollowMergeRequest on Project;
+    /// Ask to be told of an issue or no longer, or keep it for later.
+    FollowIssue on Project;
+    /// Link issues with each other.
+    LinkIssues on Project;
+    /// Ask to be told of what gets a label, or no longer.
+    FollowLabel on Project;
     /// Read labels.
     ReadLabels on Project;
     /// Make, change and delete labels.

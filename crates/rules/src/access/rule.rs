@@ -168,6 +168,8 @@ pub static RULES: &[Rule] = &[
     row(A::SetPlan, WRITE, Administrator).never_for_bots(),
     row(A::ReadCatalog, WRITE, Administrator).never_for_bots(),
     row(A::SetContainerQuota, WRITE, Administrator).never_for_bots(),
+    row(A::ReadOwnTodos, READ, SignIn),
+    row(A::UpdateOwnTodos, WRITE, SignIn),
     row(A::CreateGroup, WRITE, InsidePerson).never_for_bots(),
     row(A::CreateProject, WRITE, InsidePerson).never_for_bots(),
     // Groups.
@@ -255,6 +257,12 @@ pub static RULES: &[Rule] = &[
         .not_when_archived()
         .of(MergeRequests),
     row(A::AdministerMergeRequestNotes, WRITE, MAINTAINER).not_when_archived().of(MergeRequests),
+    row(A::ReadInternalMergeRequestNotes, READ, REPORTER).of(MergeRequests),
+    // What one follows is one's own, and stays possible when the project is archived.
+    row(A::FollowMergeRequest, WRITE, REPORTER).open_to(SignedIn).of(MergeRequests),
+    row(A::FollowIssue, WRITE, GUEST).open_to(SignedIn).of(Issues),
+    row(A::LinkIssues, WRITE, GUEST).not_when_archived().of(Issues),
+    row(A::FollowLabel, WRITE, GUEST).open_to(SignedIn),
     // Labels and milestones are there without an issue tracker too.
     row(A::ReadLabels, READ, GUEST).open_to(Anyone),
     row(A::AdministerLabels, WRITE, REPORTER).not_when_archived(),

@@ -20,7 +20,7 @@ pub async fn notes_are_listed(place: &Place) {
     }
     notes::update(&mut tx, world.open, ids[2], "other", "{}", world.ana, 40).await.unwrap();
     let list = async |tx: &mut Tx, sight, order, ascending, window| {
-        let filter = NoteFilter { order, ascending };
+        let filter = NoteFilter { order, ascending, ..NoteFilter::default() };
         notes::list(tx, world.open, on, sight, filter, window).await.unwrap()
     };
     let key = |note: &Note| note.id.0;

@@ -9,6 +9,7 @@ pub mod comparison;
 pub mod container_repositories;
 pub mod container_tag_rules;
 pub mod container_tags;
+pub mod discussions;
 pub mod events;
 pub mod files;
 pub mod groups;
