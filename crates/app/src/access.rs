@@ -658,6 +658,24 @@ where
         Ok(Authorized { viewer: self.viewer.clone(), place: self.place.clone(), act: PhantomData })
     }
 
+    /// Asks for a permission at another place, in the transaction of somebody who was asked again there.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with what is missing; a place that is not there is one that is hidden.
+    pub(crate) async fn elsewhere<B: Act>(
+        &self,
+        forge: &Forge,
+        tx: &mut Tx,
+        reference: <B::On as Place>::Reference,
+    ) -> Result<Authorized<B>, Error>
+    where
+        B::On: Place,
+    {
+        let found = B::On::find(tx, &reference, self.viewer.identity.as_ref(), forge.now()).await?;
+        let place = decided::<B>(&self.viewer, found)?;
+        Ok(Authorized { viewer: self.viewer.clone(), place, act: PhantomData })
+    }
+
     /// Asks again inside the transaction that will act: is the credential alive, is the user not blocked, does the
     /// role still suffice, *now*? Time has passed since the guard, and a body was waited for.
     ///

@@ -17,6 +17,7 @@ use portcullis_store::members::{self, MemberFilter, Place, Reach};
 use portcullis_store::notes::{self, NewNote, Noteable};
 use portcullis_store::projects;
 use portcullis_store::select::{Listing, Window};
+use portcullis_store::subscriptions::{self, Subscribable};
 use portcullis_store::users::User;
 use serde_json::json;
 
@@ -27,6 +28,7 @@ use crate::error::FieldErrors;
 use crate::forge::Forge;
 use crate::labels;
 use crate::milestones;
+use crate::noteables::{Counts, CountsById};
 use crate::webhooks::occasions;
 
 /// The longest description, in characters.
@@ -56,6 +58,10 @@ pub struct IssueDetails {
     pub labels: Vec<String>,
     /// Who is to deal with it.
     pub assignees: Vec<User>,
+    /// What is counted beside it.
+    pub counts: Counts,
+    /// Whether the viewer wants to be told of it, where that was asked: for an issue alone.
+    pub subscribed: bool,
 }
 
 /// What an issue is asked for with.
@@ -127,11 +133,42 @@ pub(crate) async fn get_visible<A: Act<On = on::Project>>(
     issues::find(tx, access.project(), iid, sight(access)).await?.ok_or(Error::NotFound("Issue"))
 }
 
-pub(crate) async fn with_details(tx: &mut Tx, issue: Issue) -> Result<IssueDetails, Error> {
-    let labels = issues::labels_of(tx, &[issue.id.0]).await?.into_iter().map(|(_, label)| label).collect();
-    let assignees =
-        issues::assignees_of(tx, &[issue.id.0]).await?.into_iter().map(|(_, user)| user).collect();
-    Ok(IssueDetails { issue, labels, assignees })
+/// Returns an issue with what is told of it alone.
+pub(crate) async fn with_details<A: Act<On = on::Project>>(
+    tx: &mut Tx,
+    access: &Authorized<A>,
+    issue: Issue,
+) -> Result<IssueDetails, Error> {
+    let subscribed = match access.viewer().identity() {
+        Some(identity) => {
+            subscriptions::is_subscribed(tx, Subscribable::Issue(issue.id), identity.user).await?
+        }
+        None => false,
+    };
+    let details = all_with_details(tx, vec![issue]).await?.pop().ok_or(Error::NotFound("Issue"))?;
+    Ok(IssueDetails { subscribed, ..details })
+}
+
+/// Returns several issues with what is told of each in a list.
+pub(crate) async fn all_with_details(tx: &mut Tx, issues: Vec<Issue>) -> Result<Vec<IssueDetails>, Error> {
+    let ids: Vec<_> = issues.iter().map(|issue| issue.id.0).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let labels = issues::labels_of(tx, &ids).await?;
+    let assignees = issues::assignees_of(tx, &ids).await?;
+    let counts = CountsById::of_issues(tx, &ids).await?;
+    let with_details = |issue: Issue| {
+        let id = issue.id.0;
+        IssueDetails {
+            labels: labels.iter().filter(|(of, _)| *of == id).map(|(_, label)| label.clone()).collect(),
+            assignees: assignees.iter().filter(|(of, _)| *of == id).map(|(_, user)| user.clone()).collect(),
+            counts: counts.of(id),
+            subscribed: false,
+            issue,
+        }
+    };
+    Ok(issues.into_iter().map(with_details).collect())
 }
 
 /// Returns the issues of a project that the viewer is shown.
@@ -156,17 +193,7 @@ pub async fn list(
     let filter = IssueFilter { of, ..filter };
     let mut tx = forge.db().read().await?;
     let found = issues::list(&mut tx, access.project(), sight(access), &filter, window).await?;
-    let ids: Vec<_> = found.items.iter().map(|issue| issue.id.0).collect();
-    let (labels, assignees) = match ids.as_slice() {
-        [] => (Vec::new(), Vec::new()),
-        ids => (issues::labels_of(&mut tx, ids).await?, issues::assignees_of(&mut tx, ids).await?),
-    };
-    Ok(found.map(|issue| {
-        let id = issue.id.0;
-        let labels = labels.iter().filter(|(of, _)| *of == id).map(|(_, label)| label.clone()).collect();
-        let assignees = assignees.iter().filter(|(of, _)| *of == id).map(|(_, user)| user.clone()).collect();
-        IssueDetails { issue, labels, assignees }
-    }))
+    Ok(Listing { items: all_with_details(&mut tx, found.items).await?, total: found.total })
 }
 
 /// Returns the issue with this number.
@@ -180,7 +207,7 @@ pub async fn get(
 ) -> Result<IssueDetails, Error> {
     let mut tx = forge.db().read().await?;
     let issue = get_visible(&mut tx, access, iid).await?;
-    with_details(&mut tx, issue).await
+    with_details(&mut tx, access, issue).await
 }
 
 /// Notes what is wrong with a long text. A NUL is no character of a text, and not every database stores it.
@@ -326,7 +353,7 @@ pub async fn create(
         audit::record(&mut tx, access.viewer(), entry, now).await?;
     }
     let issue = get_visible(&mut tx, &access, iid).await?;
-    let details = with_details(&mut tx, issue).await?;
+    let details = with_details(&mut tx, &access, issue).await?;
     occasions::issue(forge, &mut tx, &access, &details, "open").await?;
     tx.commit().await?;
     Ok(details)
@@ -393,7 +420,7 @@ pub async fn update(
         (true, false) => "reopen",
         _ => "update",
     };
-    let details = with_details(&mut tx, issue).await?;
+    let details = with_details(&mut tx, &access, issue).await?;
     occasions::issue(forge, &mut tx, &access, &details, action).await?;
     tx.commit().await?;
     Ok(details)
@@ -488,6 +515,21 @@ async fn change_state(
     };
     notes::insert(tx, &note, now).await?;
     record_event(tx, access, word, (issue.id, issue.iid, &issue.title), now).await
+}
+
+/// Returns who takes part in an issue: who opened it, is to deal with it, or wrote a comment that the viewer is shown.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is no such issue for this viewer.
+pub async fn participants(
+    forge: &Forge,
+    access: &Authorized<act::ReadIssues>,
+    iid: i64,
+    window: Window,
+) -> Result<Listing<User>, Error> {
+    let mut tx = forge.db().read().await?;
+    let issue = get_visible(&mut tx, access, iid).await?;
+    Ok(notes::participants_of_issue(&mut tx, issue.id, sight(access), window).await?)
 }
 
 /// Deletes an issue with its comments.

@@ -120,7 +120,11 @@ pub async fn list(
     }))
 }
 
-async fn get_called(tx: &mut Tx, project: ProjectId, called: LabelReference<'_>) -> Result<Label, Error> {
+pub(crate) async fn get_called(
+    tx: &mut Tx,
+    project: ProjectId,
+    called: LabelReference<'_>,
+) -> Result<Label, Error> {
     let title = match called {
         LabelReference::Title(title) => title,
         LabelReference::IdOrTitle(text) => {

@@ -3,12 +3,16 @@
 //! Both are commented on in the same way; this says once what differs: the rules that decide, what is hidden from whom,
 //! and how the thing is found inside its project.
 
+use std::collections::BTreeMap;
+
 use portcullis_rules::access::{Act, act, on};
 use portcullis_rules::id::{ProjectId, UserId};
+use portcullis_store::award_emoji::{self, Votes};
 use portcullis_store::db::{self, Tx};
 use portcullis_store::issues::{self, Issue, Sight};
 use portcullis_store::merge_requests::{self, MergeRequest};
 use portcullis_store::notes::Noteable;
+use portcullis_store::timelogs::{self, Times};
 
 use crate::Error;
 use crate::access::Authorized;
@@ -224,4 +228,47 @@ pub(crate) async fn get_locked<S: CommentedOn, A: Act<On = on::Project>>(
 ) -> Result<Subject, Error> {
     S::lock(tx, access.project(), iid).await?;
     S::get(tx, access, iid).await
+}
+
+/// What is counted beside an issue or a merge request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// How many thumbs it got.
+    pub votes: Votes,
+    /// How long it is thought to take, and how long was worked on it.
+    pub times: Times,
+}
+
+/// The counts of several issues or merge requests, by id.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CountsById(BTreeMap<i64, Counts>);
+
+impl CountsById {
+    /// Reads those of several issues, in two questions.
+    pub(crate) async fn of_issues(tx: &mut Tx, ids: &[i64]) -> Result<CountsById, db::Error> {
+        let votes = award_emoji::votes_of_issues(tx, ids).await?;
+        Ok(CountsById::joined(votes, timelogs::times_of_issues(tx, ids).await?))
+    }
+
+    /// Reads those of several merge requests, in two questions.
+    pub(crate) async fn of_merge_requests(tx: &mut Tx, ids: &[i64]) -> Result<CountsById, db::Error> {
+        let votes = award_emoji::votes_of_merge_requests(tx, ids).await?;
+        Ok(CountsById::joined(votes, timelogs::times_of_merge_requests(tx, ids).await?))
+    }
+
+    fn joined(votes: Vec<(i64, Votes)>, times: Vec<(i64, Times)>) -> CountsById {
+        let mut all = BTreeMap::<i64, Counts>::new();
+        for (id, votes) in votes {
+            all.entry(id).or_default().votes = votes;
+        }
+        for (id, times) in times {
+            all.entry(id).or_default().times = times;
+        }
+        CountsById(all)
+    }
+
+    /// Returns the counts of one of them.
+    pub(crate) fn of(&self, id: i64) -> Counts {
+        self.0.get(&id).copied().unwrap_or_default()
+    }
 }

@@ -215,7 +215,7 @@ pub(crate) async fn announce<S: CommentedOn, A: Act<On = on::Project>>(
     let note = get_shown::<S, _>(tx, access, &subject, id).await?;
     match subject {
         Subject::Issue(issue) => {
-            let details = with_details(tx, *issue).await?;
+            let details = with_details(tx, access, *issue).await?;
             occasions::note(forge, tx, access, occasions::NoteOn::Issue(&details), &note).await?;
         }
         Subject::MergeRequest(merge_request) => {

@@ -55,6 +55,12 @@ struct Place {
     askers: Vec<Asker>,
     token: i64,
     note: i64,
+    /// A comment on the merge request with the number 1.
+    merge_request_note: i64,
+    /// Reactions to the issue, to the comment on it, to the merge request, and to the comment on that.
+    awards: [i64; 4],
+    /// A link of the issue with another one.
+    issue_link: i64,
     audit_event: i64,
     /// An image repository with the tag `latest`.
     repository: i64,
@@ -333,7 +339,20 @@ fn address(
         "{token_id}" => place.token.to_string(),
         "{name}" => "main".to_owned(),
         "{iid}" => "1".to_owned(),
+        "{note_id}" if route.path.contains("/merge_requests/") => place.merge_request_note.to_string(),
         "{note_id}" => place.note.to_string(),
+        // A comment that nobody answered is a discussion of its own.
+        "{discussion_id}" if route.path.contains("/merge_requests/") => {
+            format!("{:040x}", place.merge_request_note)
+        }
+        "{discussion_id}" => format!("{:040x}", place.note),
+        "{award_id}" => {
+            let on_merge_request = usize::from(route.path.contains("/merge_requests/"));
+            let of_note = usize::from(route.path.contains("{note_id}"));
+            place.awards[2 * on_merge_request + of_note].to_string()
+        }
+        "{issue_link_id}" => place.issue_link.to_string(),
+        "{todo_id}" => "1".to_owned(),
         "{audit_event_id}" => place.audit_event.to_string(),
         "{repository_id}" => place.repository.to_string(),
         "{branch}" | "{sha}" => "main".to_owned(),
@@ -568,6 +587,29 @@ fn project_place(
     assert_eq!(iid, 1);
     let note =
         forge.root().post(&project.path("/issues/1/notes"), json!({ "body": "a comment" })).expect(201);
+    let root = forge.root().get("/user").expect(200).json()["id"].as_i64().unwrap();
+    forge.merge_request(project.id, root, "a merge request");
+    let merge_request_note = forge
+        .root()
+        .post(&project.path("/merge_requests/1/notes"), json!({ "body": "a comment" }))
+        .expect(201)
+        .json()["id"]
+        .as_i64()
+        .unwrap();
+    let note = note.json()["id"].as_i64().unwrap();
+    let awards = [
+        "/issues/1".to_owned(),
+        format!("/issues/1/notes/{note}"),
+        "/merge_requests/1".to_owned(),
+        format!("/merge_requests/1/notes/{merge_request_note}"),
+    ];
+    let awards = awards.map(|on| {
+        let path = project.path(&format!("{on}/award_emoji"));
+        forge.root().post(&path, json!({ "name": "tada" })).expect(201).json()["id"].as_i64().unwrap()
+    });
+    let other = forge.root().issue(project.id, "another issue");
+    let link = json!({ "target_project_id": project.id, "target_issue_iid": other });
+    let issue_link = forge.root().post(&project.path("/issues/1/links"), link).expect(201).json();
     let mut askers = everybody.to_vec();
     askers.push(foreign.clone());
     askers.extend(bots(forge, project));
@@ -623,7 +665,10 @@ fn project_place(
         }),
         askers,
         token,
-        note: note.json()["id"].as_i64().unwrap(),
+        note,
+        merge_request_note,
+        awards,
+        issue_link: issue_link["id"].as_i64().unwrap(),
         audit_event: audit[0]["id"].as_i64().unwrap(),
         repository: repositories[0]["id"].as_i64().unwrap(),
         upload: (uploaded["id"].as_i64().unwrap(), secret),
@@ -685,6 +730,9 @@ impl World {
             askers,
             token: 1,
             note: 1,
+            merge_request_note: 1,
+            awards: [1; 4],
+            issue_link: 1,
             audit_event: 1,
             repository: 999_999_999,
             upload: (1, "0".repeat(32)),
@@ -708,6 +756,9 @@ impl World {
                 askers: of_group.clone(),
                 token: 1,
                 note: 1,
+                merge_request_note: 1,
+                awards: [1; 4],
+                issue_link: 1,
                 audit_event: 1,
                 repository: 999_999_999,
                 upload: (1, "0".repeat(32)),
@@ -890,7 +941,12 @@ fn what_a_list_shows_can_be_read_alone() {
         ("/protected_branches", "name"),
         ("/issues", "iid"),
         ("/issues/1/notes", "id"),
+        ("/issues/1/discussions", "id"),
+        ("/issues/1/award_emoji", "id"),
         ("/merge_requests", "iid"),
+        ("/merge_requests/1/notes", "id"),
+        ("/merge_requests/1/discussions", "id"),
+        ("/merge_requests/1/award_emoji", "id"),
         ("/audit_events", "id"),
         ("/uploads", "id"),
         ("/packages", "id"),

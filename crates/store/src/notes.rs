@@ -356,6 +356,30 @@ pub async fn list_of_discussions(
     Ok(conditions.list(tx, columns!(), from!(), "n.id", window, read).await?.items)
 }
 
+/// Returns who takes part in an issue: who opened it, is to deal with it, or wrote a comment on it that is shown.
+///
+/// # Errors
+/// The database's.
+pub async fn participants_of_issue(
+    tx: &mut Tx,
+    issue: IssueId,
+    sight: Sight,
+    window: Window,
+) -> Result<Listing<User>, Error> {
+    let mut conditions = Conditions::default();
+    let internal = if sight == Sight::Everything { "" } else { " AND n.internal_at IS NULL" };
+    conditions.and(
+        &format!(
+            "u.id IN (SELECT i.author_id FROM issues i WHERE i.id = ?) \
+             OR u.id IN (SELECT a.user_id FROM issue_assignees a WHERE a.issue_id = ?) \
+             OR u.id IN (SELECT n.author_id FROM notes n WHERE n.issue_id = ? AND n.system_at IS NULL{internal})"
+        ),
+        [issue.0.into(), issue.0.into(), issue.0.into()],
+    );
+    let map = |row: &Row<'_>| users::read_at(row, 0);
+    conditions.list(tx, users::COLUMNS, "users u", "u.id", window, map).await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -30,6 +30,8 @@ pub struct Todo {
     pub author: User,
     /// The project of what it is about.
     pub project: ProjectId,
+    /// What that project is for.
+    pub project_description: String,
     /// That project's name.
     pub project_name: String,
     /// The last part of that project's path.
@@ -67,7 +69,7 @@ const COLUMNS: &str = "u.id, u.username, u.name, u.email, u.kind, u.administrato
      t.id, p.id, p.name, p.path, p.full_path, s.name, p.created_at, t.issue_id, t.merge_request_id, \
      COALESCE(i.iid, r.iid), COALESCE(i.title, r.title), COALESCE(i.description, r.description), r.merged_at, \
      COALESCE(i.closed_at, r.closed_at), COALESCE(i.created_at, r.created_at), COALESCE(i.updated_at, r.updated_at), \
-     t.done_at, t.created_at, t.updated_at";
+     t.done_at, t.created_at, t.updated_at, p.description";
 
 const FROM: &str = "todos t JOIN users u ON u.id = t.author_id JOIN projects p ON p.id = t.project_id \
      JOIN namespaces s ON s.id = p.namespace_id LEFT JOIN issues i ON i.id = t.issue_id \
@@ -102,6 +104,7 @@ fn read(row: &Row<'_>) -> Result<Todo, Error> {
         done_at: row.get(at + 16)?,
         created_at: row.get(at + 17)?,
         updated_at: row.get(at + 18)?,
+        project_description: row.get(at + 19)?,
     })
 }
 

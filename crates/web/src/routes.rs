@@ -109,6 +109,10 @@ pub fn table() -> Vec<Route> {
             DELETE "/api/v4/personal_access_tokens/{token_id}" "revoke a personal access token" => api::personal_tokens::revoke;
             POST "/api/v4/personal_access_tokens/{token_id}/rotate" "replace a personal access token" => api::personal_tokens::rotate;
 
+            GET "/api/v4/todos" "what the caller keeps for later" => api::todos::list;
+            POST "/api/v4/todos/mark_as_done" "say that everything kept is done" => api::todos::mark_all_as_done;
+            POST "/api/v4/todos/{todo_id}/mark_as_done" "say that something kept is done" => api::todos::mark_as_done;
+
             GET "/api/v4/namespaces" "namespaces the caller may use" => api::namespaces::list;
             GET "/api/v4/namespaces/{namespace_id}" "a namespace" => api::namespaces::get;
             PUT "/api/v4/namespaces/{namespace_id}" "set the plan" => api::namespaces::update;
@@ -273,6 +277,27 @@ pub fn table() -> Vec<Route> {
             GET "/api/v4/projects/{id}/issues/{iid}/discussions/{discussion_id}/notes/{note_id}" "a comment of a discussion" => api::discussions::get_note::<OnIssue>;
             PUT "/api/v4/projects/{id}/issues/{iid}/discussions/{discussion_id}/notes/{note_id}" "change a comment of a discussion" => api::discussions::update_note::<OnIssue>;
             DELETE "/api/v4/projects/{id}/issues/{iid}/discussions/{discussion_id}/notes/{note_id}" "delete a comment of a discussion" => api::discussions::delete_note::<OnIssue>;
+            GET "/api/v4/projects/{id}/issues/{iid}/award_emoji" "reactions to an issue" => api::award_emoji::list::<OnIssue>;
+            POST "/api/v4/projects/{id}/issues/{iid}/award_emoji" "react to an issue" => api::award_emoji::create::<OnIssue>;
+            GET "/api/v4/projects/{id}/issues/{iid}/award_emoji/{award_id}" "a reaction" => api::award_emoji::get::<OnIssue>;
+            DELETE "/api/v4/projects/{id}/issues/{iid}/award_emoji/{award_id}" "take a reaction back" => api::award_emoji::delete::<OnIssue>;
+            GET "/api/v4/projects/{id}/issues/{iid}/notes/{note_id}/award_emoji" "reactions to a comment" => api::award_emoji::list::<OnIssue>;
+            POST "/api/v4/projects/{id}/issues/{iid}/notes/{note_id}/award_emoji" "react to a comment" => api::award_emoji::create::<OnIssue>;
+            GET "/api/v4/projects/{id}/issues/{iid}/notes/{note_id}/award_emoji/{award_id}" "a reaction" => api::award_emoji::get::<OnIssue>;
+            DELETE "/api/v4/projects/{id}/issues/{iid}/notes/{note_id}/award_emoji/{award_id}" "take a reaction back" => api::award_emoji::delete::<OnIssue>;
+            GET "/api/v4/projects/{id}/issues/{iid}/time_stats" "the time of an issue" => api::time_tracking::get::<OnIssue>;
+            POST "/api/v4/projects/{id}/issues/{iid}/time_estimate" "say how long an issue takes" => api::time_tracking::estimate::<OnIssue>;
+            POST "/api/v4/projects/{id}/issues/{iid}/reset_time_estimate" "say that nobody knows how long an issue takes" => api::time_tracking::reset_estimate::<OnIssue>;
+            POST "/api/v4/projects/{id}/issues/{iid}/add_spent_time" "say how long was worked on an issue" => api::time_tracking::add_spent::<OnIssue>;
+            POST "/api/v4/projects/{id}/issues/{iid}/reset_spent_time" "say that nobody worked on an issue" => api::time_tracking::reset_spent::<OnIssue>;
+            POST "/api/v4/projects/{id}/issues/{iid}/todo" "keep an issue for later" => api::todos::create::<OnIssue>;
+            POST "/api/v4/projects/{id}/issues/{iid}/subscribe" "ask to be told of an issue" => api::subscriptions::subscribe::<OnIssue>;
+            POST "/api/v4/projects/{id}/issues/{iid}/unsubscribe" "ask not to be told of an issue" => api::subscriptions::unsubscribe::<OnIssue>;
+            GET "/api/v4/projects/{id}/issues/{iid}/participants" "who takes part in an issue" => api::issues::participants;
+            GET "/api/v4/projects/{id}/issues/{iid}/links" "issues that an issue is linked with" => api::issue_links::list;
+            POST "/api/v4/projects/{id}/issues/{iid}/links" "link two issues" => api::issue_links::create;
+            GET "/api/v4/projects/{id}/issues/{iid}/links/{issue_link_id}" "a link between issues" => api::issue_links::get;
+            DELETE "/api/v4/projects/{id}/issues/{iid}/links/{issue_link_id}" "take a link between issues away" => api::issue_links::delete;
 
             GET "/api/v4/projects/{id}/merge_requests/{iid}/notes" "comments on a merge request" => api::notes::list::<OnMergeRequest>;
             POST "/api/v4/projects/{id}/merge_requests/{iid}/notes" "comment on a merge request" => api::notes::create::<OnMergeRequest>;
@@ -287,6 +312,20 @@ pub fn table() -> Vec<Route> {
             GET "/api/v4/projects/{id}/merge_requests/{iid}/discussions/{discussion_id}/notes/{note_id}" "a comment of a discussion" => api::discussions::get_note::<OnMergeRequest>;
             PUT "/api/v4/projects/{id}/merge_requests/{iid}/discussions/{discussion_id}/notes/{note_id}" "change a comment of a discussion, or settle it" => api::discussions::update_or_settle;
             DELETE "/api/v4/projects/{id}/merge_requests/{iid}/discussions/{discussion_id}/notes/{note_id}" "delete a comment of a discussion" => api::discussions::delete_note::<OnMergeRequest>;
+            GET "/api/v4/projects/{id}/merge_requests/{iid}/award_emoji" "reactions to a merge request" => api::award_emoji::list::<OnMergeRequest>;
+            POST "/api/v4/projects/{id}/merge_requests/{iid}/award_emoji" "react to a merge request" => api::award_emoji::create::<OnMergeRequest>;
+            GET "/api/v4/projects/{id}/merge_requests/{iid}/award_emoji/{award_id}" "a reaction" => api::award_emoji::get::<OnMergeRequest>;
+            DELETE "/api/v4/projects/{id}/merge_requests/{iid}/award_emoji/{award_id}" "take a reaction back" => api::award_emoji::delete::<OnMergeRequest>;
+            GET "/api/v4/projects/{id}/merge_requests/{iid}/notes/{note_id}/award_emoji" "reactions to a comment" => api::award_emoji::list::<OnMergeRequest>;
+            POST "/api/v4/projects/{id}/merge_requests/{iid}/notes/{note_id}/award_emoji" "react to a comment" => api::award_emoji::create::<OnMergeRequest>;
+            GET "/api/v4/projects/{id}/merge_requests/{iid}/notes/{note_id}/award_emoji/{award_id}" "a reaction" => api::award_emoji::get::<OnMergeRequest>;
+            DELETE "/api/v4/projects/{id}/merge_requests/{iid}/notes/{note_id}/award_emoji/{award_id}" "take a reaction back" => api::award_emoji::delete::<OnMergeRequest>;
+            GET "/api/v4/projects/{id}/merge_requests/{iid}/time_stats" "the time of a merge request" => api::time_tracking::get::<OnMergeRequest>;
+            POST "/api/v4/projects/{id}/merge_requests/{iid}/time_estimate" "say how long a merge request takes" => api::time_tracking::estimate::<OnMergeRequest>;
+            POST "/api/v4/projects/{id}/merge_requests/{iid}/reset_time_estimate" "say that nobody knows how long a merge request takes" => api::time_tracking::reset_estimate::<OnMergeRequest>;
+            POST "/api/v4/projects/{id}/merge_requests/{iid}/add_spent_time" "say how long was worked on a merge request" => api::time_tracking::add_spent::<OnMergeRequest>;
+            POST "/api/v4/projects/{id}/merge_requests/{iid}/reset_spent_time" "say that nobody worked on a merge request" => api::time_tracking::reset_spent::<OnMergeRequest>;
+            POST "/api/v4/projects/{id}/merge_requests/{iid}/todo" "keep a merge request for later" => api::todos::create::<OnMergeRequest>;
 
             GET "/api/v4/merge_requests" "merge requests of all projects" => api::merge_requests::list_everywhere;
             GET "/api/v4/projects/{id}/merge_requests" "merge requests" => api::merge_requests::list;
@@ -310,6 +349,8 @@ pub fn table() -> Vec<Route> {
             GET "/api/v4/projects/{id}/labels/{label}" "a label" => api::labels::get;
             PUT "/api/v4/projects/{id}/labels/{label}" "change a label" => api::labels::update;
             DELETE "/api/v4/projects/{id}/labels/{label}" "delete a label" => api::labels::delete;
+            POST "/api/v4/projects/{id}/labels/{label}/subscribe" "ask to be told of what gets a label" => api::subscriptions::subscribe_to_label;
+            POST "/api/v4/projects/{id}/labels/{label}/unsubscribe" "ask not to be told of what gets a label" => api::subscriptions::unsubscribe_from_label;
 
             GET "/api/v4/projects/{id}/milestones" "milestones" => api::milestones::list;
             POST "/api/v4/projects/{id}/milestones" "make a milestone" => api::milestones::create;

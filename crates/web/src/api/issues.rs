@@ -12,6 +12,7 @@ use portcullis_rules::id::{MilestoneId, UserId};
 use serde_json::{Value, json};
 
 use super::milestones;
+use super::time_tracking;
 use super::users::UserView;
 use super::{
     ApiResult, PathParts, Surroundings, created, date, no_content, ok, path_number, reads_keyset, time,
@@ -95,7 +96,7 @@ fn task(line: &str) -> Option<bool> {
 /// Returns an issue in GitLab's shape. What this forge does not have is present with the value that says so. `now` is in
 /// Unix microseconds.
 pub(super) fn view(details: &IssueDetails, project_path: &str, base: &BaseUrl, now: i64) -> Value {
-    let IssueDetails { issue, labels, assignees } = details;
+    let IssueDetails { issue, labels, assignees, counts, .. } = details;
     let user = |user| UserView::of(user, base);
     let (project, iid) = (issue.project.0, issue.iid);
     let api = format!("{}/api/v4/projects/{project}", base.0);
@@ -121,19 +122,14 @@ pub(super) fn view(details: &IssueDetails, project_path: &str, base: &BaseUrl, n
         "assignee": assignees.first().map(user),
         "user_notes_count": issue.notes,
         "merge_requests_count": 0,
-        "upvotes": 0,
-        "downvotes": 0,
+        "upvotes": counts.votes.up,
+        "downvotes": counts.votes.down,
         "due_date": issue.due_date.map(date),
         "confidential": issue.confidential_at.is_some(),
         "discussion_locked": issue.discussion_locked_at.is_some(),
         "issue_type": "issue",
         "web_url": format!("{}/{project_path}/-/issues/{iid}", base.0),
-        "time_stats": {
-            "time_estimate": 0,
-            "total_time_spent": 0,
-            "human_time_estimate": null,
-            "human_total_time_spent": null,
-        },
+        "time_stats": time_tracking::view(counts.times),
         "task_completion_status": { "count": tasks.all, "completed_count": tasks.completed },
         "has_tasks": tasks.all > 0,
         "_links": {
@@ -162,9 +158,9 @@ pub(super) fn view(details: &IssueDetails, project_path: &str, base: &BaseUrl, n
 }
 
 /// Returns an issue as it is answered alone.
-fn view_alone(details: &IssueDetails, project_path: &str, base: &BaseUrl, now: i64) -> Value {
+pub(super) fn view_alone(details: &IssueDetails, project_path: &str, base: &BaseUrl, now: i64) -> Value {
     let mut view = view(details, project_path, base, now);
-    view["subscribed"] = json!(false);
+    view["subscribed"] = json!(details.subscribed);
     view
 }
 
@@ -435,6 +431,17 @@ pub async fn update(
     read.finish()?;
     let issue = issues::update(&state.forge, &access, iid(&parts)?, changes).await?;
     Ok(ok(view_alone(&issue, &access.place().full_path, &around.base, state.forge.now())))
+}
+
+/// Answers who takes part in an issue.
+pub async fn participants(
+    access: Authorized<act::ReadIssues>,
+    State(state): State<AppState>,
+    parts: PathParts,
+    around: Surroundings,
+) -> ApiResult {
+    let found = issues::participants(&state.forge, &access, iid(&parts)?, around.window()).await?;
+    Ok(around.page(found.map(|user| UserView::of(&user, &around.base))))
 }
 
 /// Deletes an issue.

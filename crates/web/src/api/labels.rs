@@ -4,7 +4,8 @@ use axum::extract::State;
 use portcullis_app::access::Authorized;
 use portcullis_app::labels::{self, LabelChanges, LabelDetails, LabelReference, NewLabelRequest, WithCounts};
 use portcullis_app::records::labels::{Label, LabelCounts};
-use portcullis_rules::access::act;
+use portcullis_app::subscriptions;
+use portcullis_rules::access::{Act, act, on};
 use portcullis_rules::color::Color;
 use serde_json::{Value, json};
 
@@ -22,7 +23,7 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-pub(super) fn view(label: &Label, counts: Option<LabelCounts>) -> Value {
+pub(super) fn view(label: &Label, counts: Option<LabelCounts>, subscribed: bool) -> Value {
     let text_color = Color::parse(&label.color).map(|color| color.text_color());
     let mut view = json!({
         "id": label.id.0,
@@ -32,7 +33,7 @@ pub(super) fn view(label: &Label, counts: Option<LabelCounts>) -> Value {
         "text_color": text_color,
         "color": label.color,
         "archived": false,
-        "subscribed": false,
+        "subscribed": subscribed,
         "priority": label.priority,
         "is_project_label": true,
     });
@@ -42,6 +43,16 @@ pub(super) fn view(label: &Label, counts: Option<LabelCounts>) -> Value {
         view["open_merge_requests_count"] = json!(counts.open_merge_requests);
     }
     view
+}
+
+/// Returns a label as the holder of `access` sees it.
+pub(super) async fn view_for<A: Act<On = on::Project>>(
+    state: &AppState,
+    access: &Authorized<A>,
+    LabelDetails { label, counts }: LabelDetails,
+) -> Result<Value, ApiError> {
+    let followed = subscriptions::of_labels(&state.forge, access, &[label.id]).await?;
+    Ok(view(&label, counts, followed.contains(&label.id)))
 }
 
 /// Answers the labels of a project.
@@ -56,7 +67,10 @@ pub async fn list(
     let counts = if read.boolean("with_counts") == Some(true) { WithCounts::Yes } else { WithCounts::No };
     read.finish()?;
     let found = labels::list(&state.forge, &access, search.as_deref(), counts, around.window()).await?;
-    Ok(around.page(found.map(|LabelDetails { label, counts }| view(&label, counts))))
+    let ids: Vec<_> = found.items.iter().map(|details| details.label.id).collect();
+    let followed = subscriptions::of_labels(&state.forge, &access, &ids).await?;
+    Ok(around
+        .page(found.map(|LabelDetails { label, counts }| view(&label, counts, followed.contains(&label.id)))))
 }
 
 /// Answers one label.
@@ -66,7 +80,7 @@ pub async fn get(
     parts: PathParts,
 ) -> ApiResult {
     let label = labels::get(&state.forge, &access, in_path(&parts)).await?;
-    Ok(ok(view(&label, None)))
+    Ok(ok(view_for(&state, &access, LabelDetails { label, counts: None }).await?))
 }
 
 /// Makes a label.
@@ -84,7 +98,7 @@ pub async fn create(
     };
     read.finish()?;
     let label = labels::create(&state.forge, &access, request).await?;
-    Ok(created(view(&label, None)))
+    Ok(created(view(&label, None, false)))
 }
 
 fn reads_changes(read: &mut Reader<'_>, params: &Params) -> Result<LabelChanges, ApiError> {
@@ -101,7 +115,7 @@ fn reads_changes(read: &mut Reader<'_>, params: &Params) -> Result<LabelChanges,
     })
 }
 
-fn in_path(parts: &PathParts) -> LabelReference<'_> {
+pub(super) fn in_path(parts: &PathParts) -> LabelReference<'_> {
     LabelReference::IdOrTitle(path_text(parts, "label"))
 }
 
@@ -127,7 +141,7 @@ pub async fn update(
     let changes = reads_changes(&mut read, &params)?;
     read.finish()?;
     let label = labels::update(&state.forge, &access, in_path(&parts), changes).await?;
-    Ok(ok(view(&label, None)))
+    Ok(ok(view_for(&state, &access, LabelDetails { label, counts: None }).await?))
 }
 
 /// Changes a label that the body names.
@@ -141,7 +155,7 @@ pub async fn update_named(
     let changes = reads_changes(&mut read, &params)?;
     read.finish()?;
     let label = labels::update(&state.forge, &access, in_body(&called), changes).await?;
-    Ok(ok(view(&label, None)))
+    Ok(ok(view_for(&state, &access, LabelDetails { label, counts: None }).await?))
 }
 
 /// Deletes a label.

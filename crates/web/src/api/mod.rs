@@ -2,6 +2,7 @@
 
 pub mod archives;
 pub mod audit_events;
+pub mod award_emoji;
 pub mod branches;
 pub mod commit_statuses;
 pub mod commits;
@@ -13,6 +14,7 @@ pub mod discussions;
 pub mod events;
 pub mod files;
 pub mod groups;
+pub mod issue_links;
 pub mod issues;
 pub mod labels;
 pub mod members;
@@ -30,8 +32,11 @@ pub mod releases;
 pub mod repository_changes;
 pub mod search;
 pub mod statistics;
+pub mod subscriptions;
 pub mod tags;
 pub mod terraform_states;
+pub mod time_tracking;
+pub mod todos;
 pub mod tokens;
 pub mod trees;
 pub mod uploads;
