@@ -286,6 +286,24 @@ fn issues_and_comments_are_told_to_those_who_may_know() {
     let events: Vec<_> = calls.iter().map(|call| call.header("x-gitlab-event").unwrap()).collect();
     assert_eq!(events, ["Confidential Issue Hook", "Confidential Note Hook", "Confidential Note Hook"]);
     assert_eq!(calls[0].header("x-gitlab-token"), None);
+
+    // Comments on merge requests are told like those on issues.
+    let iid = forge.merge_request(project.id, bot.user_id, "A merge request");
+    let notes = project.path(&format!("/merge_requests/{iid}/notes"));
+    bot.post(&notes, json!({ "body": "Looks good" })).expect(201);
+    bot.post(&notes, json!({ "body": "Internal", "internal": true })).expect(201);
+    forge.run_jobs();
+    let note = open.one();
+    let note = note.expect("Note Hook", "note");
+    assert_eq!(
+        (&note["object_attributes"]["noteable_type"], &note["object_attributes"]["note"]),
+        (&json!("MergeRequest"), &json!("Looks good"))
+    );
+    assert_eq!(
+        (&note["merge_request"]["iid"], &note["merge_request"]["title"], note.get("issue")),
+        (&json!(iid), &json!("A merge request"), None)
+    );
+    assert_eq!(confidential.one().header("x-gitlab-event"), Some("Confidential Note Hook"));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod audit_events;
 mod containers;
+mod conversations;
 #[path = "../engines/mod.rs"]
 mod engines;
 mod events;
@@ -30,6 +31,10 @@ use containers::{
     a_link_that_no_manifest_needs_goes_and_no_other, cleanup_policies_are_found_when_they_are_due,
     container_repositories_are_listed, container_tags_are_listed,
     what_blobs_take_is_counted_once_in_each_place,
+};
+use conversations::{
+    discussions_are_listed, issue_links_are_listed_as_far_as_the_rules_show_them,
+    reactions_and_times_are_counted, todos_are_listed_as_far_as_the_rules_show_them,
 };
 use engines::on_both_engines;
 use events::events_are_listed;
@@ -63,6 +68,10 @@ on_both_engines! {
     two_open_merge_requests_never_have_the_same_branches,
     what_belongs_to_a_merge_request_is_found_and_goes_with_it,
     notes_are_listed,
+    discussions_are_listed,
+    reactions_and_times_are_counted,
+    todos_are_listed_as_far_as_the_rules_show_them,
+    issue_links_are_listed_as_far_as_the_rules_show_them,
     labels_are_listed,
     labels_that_were_texts_become_labels,
     milestones_are_listed,
