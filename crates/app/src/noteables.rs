@@ -17,6 +17,7 @@ use portcullis_store::timelogs::{self, Times};
 use crate::Error;
 use crate::access::Authorized;
 use crate::issues::{get_visible, sight};
+use crate::merge_requests::get_in;
 
 /// A kind of thing that is commented on: the rules about it, and how one is found.
 pub trait CommentedOn: Send + Sync + 'static {
@@ -212,11 +213,7 @@ impl CommentedOn for OnMergeRequest {
         access: &Authorized<A>,
         iid: i64,
     ) -> Result<Subject, Error> {
-        // Commenting is open to everybody who signed in; a Guest of a private project reads no merge requests all the same.
-        access.also::<act::ReadMergeRequests>()?;
-        let internal_shown = Self::note_sight(access) == Sight::Everything;
-        let found = merge_requests::find(tx, access.project(), iid, internal_shown).await?;
-        Ok(Subject::MergeRequest(Box::new(found.ok_or(Error::NotFound(Self::NAME))?)))
+        Ok(Subject::MergeRequest(Box::new(get_in(tx, access, iid).await?)))
     }
 }
 

@@ -19,6 +19,7 @@ use crate::audit::{self, Entry};
 use crate::error::FieldErrors;
 use crate::forge::Forge;
 use crate::issues::{check_text, with_details};
+use crate::merge_requests;
 use crate::noteables::{CommentedOn, Subject, get_locked};
 use crate::webhooks::occasions;
 
@@ -219,8 +220,9 @@ pub(crate) async fn announce<S: CommentedOn, A: Act<On = on::Project>>(
             occasions::note(forge, tx, access, occasions::NoteOn::Issue(&details), &note).await?;
         }
         Subject::MergeRequest(merge_request) => {
-            occasions::note(forge, tx, access, occasions::NoteOn::MergeRequest(&merge_request), &note)
-                .await?;
+            for details in merge_requests::with_details(tx, vec![*merge_request]).await? {
+                occasions::note(forge, tx, access, occasions::NoteOn::MergeRequest(&details), &note).await?;
+            }
         }
     }
     Ok(note)

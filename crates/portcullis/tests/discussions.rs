@@ -79,6 +79,29 @@ fn a_discussion_on_a_merge_request_is_begun_answered_and_settled() {
 }
 
 #[test]
+fn a_merge_request_says_whether_open_discussions_are_in_its_way() {
+    let forge = forge!();
+    let project = forge.project("private");
+    let author = project.member(30);
+    let path = opened(&forge, &project, &author);
+    let resolved = || author.get(&path).expect(200).json()["blocking_discussions_resolved"].clone();
+    author.post(&format!("{path}/notes"), json!({ "body": "x" })).expect(201);
+    let made = author.post(&format!("{path}/discussions"), json!({ "body": "Why?" })).expect(201).json();
+    assert_eq!(resolved(), true);
+    let body = json!({ "only_allow_merge_if_all_discussions_are_resolved": true });
+    forge.root().put(&project.path(""), body).expect(200);
+    assert_eq!(resolved(), false);
+    let one = format!("{path}/discussions/{}", made["id"].as_str().unwrap());
+    author.put(&one, json!({ "resolved": true })).expect(200);
+    assert_eq!(resolved(), true);
+    author.put(&one, json!({ "resolved": false })).expect(200);
+    let list = author.get(&project.path("/merge_requests")).expect(200).json();
+    assert_eq!(list[0]["blocking_discussions_resolved"], false);
+    author.delete(&format!("{one}/notes/{}", made["notes"][0]["id"])).expect(204);
+    assert_eq!(resolved(), true);
+}
+
+#[test]
 fn a_discussion_is_about_a_place_however_a_client_writes_it() {
     let forge = forge!();
     let project = forge.project("private");

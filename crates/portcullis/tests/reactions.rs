@@ -138,6 +138,23 @@ fn thumbs_are_counted() {
 }
 
 #[test]
+fn thumbs_of_merge_requests_are_counted() {
+    let forge = forge!();
+    let project = forge.project("private");
+    let people: Vec<_> = (0..3).map(|_| project.member(30)).collect();
+    let iid = forge.merge_request(project.id, people[0].id, "one");
+    forge.merge_request(project.id, people[0].id, "two");
+    let merge_request = project.path(&format!("/merge_requests/{iid}"));
+    for (person, name) in people.iter().zip(["thumbsup", "thumbsdown", "-1"]) {
+        person.post(&format!("{merge_request}/award_emoji"), json!({ "name": name })).expect(201);
+    }
+    let votes = |found: &Value| (found["upvotes"].as_i64().unwrap(), found["downvotes"].as_i64().unwrap());
+    assert_eq!(votes(&people[0].get(&merge_request).expect(200).json()), (1, 2));
+    let list = people[0].get(&project.path("/merge_requests?order_by=title&sort=asc")).expect(200).json();
+    assert_eq!((votes(&list[0]), votes(&list[1])), ((1, 2), (0, 0)));
+}
+
+#[test]
 fn who_reacts_may_comment() {
     let forge = forge!();
     let project = forge.project("public");

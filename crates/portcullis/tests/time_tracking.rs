@@ -62,6 +62,8 @@ fn time_is_estimated_spent_and_taken_back() {
     assert_eq!(alone["time_stats"], stats(0, 144_000, Value::Null, json!("1w")));
     assert_eq!(author.get(&project.path("/issues")).json()[0]["time_stats"], alone["time_stats"]);
     assert_eq!(alone["user_notes_count"], 0);
+    let list = author.get(&project.path("/merge_requests")).expect(200).json();
+    assert_eq!(list[0]["time_stats"], alone["time_stats"]);
     // What a deleted bot worked is still worked.
     forge.root().delete(&project.path(&format!("/access_tokens/{}", bot.token_id))).expect(204);
     forge.run_jobs();

@@ -129,6 +129,16 @@ fn one_asks_to_be_told_of_issues_and_labels_and_stops() {
         .post(&project.path("/issues/99/subscribe"), json!({}))
         .expect_json(404, json!({ "message": "404 Issue Not Found" }));
 
+    let merge_request = forge.merge_request(project.id, author.id, "a merge request");
+    let merge_request = project.path(&format!("/merge_requests/{merge_request}"));
+    let told = |caller: &Caller| caller.get(&merge_request).expect(200).json()["subscribed"].clone();
+    assert_eq!((told(&author), told(&other)), (json!(true), json!(false)));
+    let shown = other.post(&format!("{merge_request}/subscribe"), json!({})).expect(201).json();
+    assert_eq!((&shown["subscribed"], &shown["title"]), (&json!(true), &json!("a merge request")));
+    other.post(&format!("{merge_request}/subscribe"), json!({})).expect(304);
+    author.post(&format!("{merge_request}/unsubscribe"), json!({})).expect(201);
+    assert_eq!((told(&author), told(&other)), (json!(false), json!(true)));
+
     author.post(&project.path("/labels"), json!({ "name": "bug", "color": "red" })).expect(201);
     let label = project.path("/labels/bug");
     let told = |caller: &Caller| {

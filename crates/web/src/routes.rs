@@ -326,6 +326,8 @@ pub fn table() -> Vec<Route> {
             POST "/api/v4/projects/{id}/merge_requests/{iid}/add_spent_time" "say how long was worked on a merge request" => api::time_tracking::add_spent::<OnMergeRequest>;
             POST "/api/v4/projects/{id}/merge_requests/{iid}/reset_spent_time" "say that nobody worked on a merge request" => api::time_tracking::reset_spent::<OnMergeRequest>;
             POST "/api/v4/projects/{id}/merge_requests/{iid}/todo" "keep a merge request for later" => api::todos::create::<OnMergeRequest>;
+            POST "/api/v4/projects/{id}/merge_requests/{iid}/subscribe" "ask to be told of a merge request" => api::subscriptions::subscribe::<OnMergeRequest>;
+            POST "/api/v4/projects/{id}/merge_requests/{iid}/unsubscribe" "ask not to be told of a merge request" => api::subscriptions::unsubscribe::<OnMergeRequest>;
 
             GET "/api/v4/merge_requests" "merge requests of all projects" => api::merge_requests::list_everywhere;
             GET "/api/v4/projects/{id}/merge_requests" "merge requests" => api::merge_requests::list;

@@ -12,6 +12,7 @@ use portcullis_rules::access::{Act, act, on};
 use portcullis_rules::closing::{self, Home};
 use portcullis_rules::id::MergeRequestId;
 use portcullis_store::db::{self, Tx};
+use portcullis_store::discussions;
 use portcullis_store::events::{self, NewEvent};
 use portcullis_store::issues::Sight;
 use portcullis_store::labels::Label;
@@ -22,13 +23,14 @@ use portcullis_store::notes::{self, NewNote, Noteable};
 use portcullis_store::projects::{self, Merging};
 use portcullis_store::protected_branches;
 use portcullis_store::select::{Listing, Window};
+use portcullis_store::subscriptions::{self, Subscribable};
 use portcullis_store::users::User;
 
 use crate::Error;
 use crate::access::{Authorized, NamespaceFacts, Place, Viewer};
 use crate::branches::Protection;
 use crate::forge::Forge;
-use crate::issues::sight;
+use crate::noteables::{CommentedOn, Counts, CountsById, OnMergeRequest};
 
 /// Commits of the target branch that the source branch lacks are counted up to this many.
 const MAX_COUNTED_COMMITS: u32 = 10_000;
@@ -63,6 +65,10 @@ pub struct MergeRequestDetails {
     pub merging: Merging,
     /// What is in the way of merging it, in GitLab's words.
     pub standing: &'static str,
+    /// What is counted beside it.
+    pub counts: Counts,
+    /// Whether a discussion on it is not settled.
+    pub has_open_discussions: bool,
 }
 
 /// A merge request with what is told of it alone.
@@ -72,13 +78,15 @@ pub struct MergeRequestAlone {
     pub details: MergeRequestDetails,
     /// Whether the viewer may merge it, as far as that is up to them.
     pub may_merge: bool,
+    /// Whether the viewer wants to be told of it.
+    pub subscribed: bool,
     /// How many commits of the target branch its source branch lacks, if that was asked.
     pub diverged_commits: Option<u32>,
 }
 
 /// Returns whether the holder of `access` is shown internal comments.
 pub(crate) fn sees_internal<A: Act<On = on::Project>>(access: &Authorized<A>) -> bool {
-    sight(access) == Sight::Everything
+    OnMergeRequest::note_sight(access) == Sight::Everything
 }
 
 /// Returns the merge request with this number. Whatever is asked about one asks whether it may be read as well: what is open
@@ -112,6 +120,8 @@ pub(crate) async fn with_details(
     projects.sort_unstable();
     projects.dedup();
     let places = projects::merge_places(tx, &projects).await?;
+    let counts = CountsById::of_merge_requests(tx, &ids).await?;
+    let unresolved = discussions::unresolved(tx, &ids).await?;
     let own = |people: &[(i64, User)], id: i64| {
         people.iter().filter(|(of, _)| *of == id).map(|(_, user)| user.clone()).collect()
     };
@@ -126,6 +136,8 @@ pub(crate) async fn with_details(
             project_path: place.full_path.clone(),
             merging: place.merging,
             standing: standing::detailed_status(&merge_request),
+            counts: counts.of(id),
+            has_open_discussions: unresolved.iter().any(|(of, _)| *of == id),
             merge_request,
         })
     });
@@ -144,7 +156,14 @@ pub(crate) async fn get_alone<A: Act<On = on::Project>>(
     let may_merge = access.also::<act::MergeMergeRequest>().is_ok() && protection.lets_merge(access.role());
     let details = with_details(tx, vec![merge_request]).await?.pop();
     let details = details.ok_or(Error::NotFound("Merge Request"))?;
-    Ok(MergeRequestAlone { details, may_merge, diverged_commits: None })
+    let subscribed = match access.viewer().identity() {
+        Some(identity) => {
+            let to = Subscribable::MergeRequest(details.merge_request.id);
+            subscriptions::is_subscribed(tx, to, identity.user).await?
+        }
+        None => false,
+    };
+    Ok(MergeRequestAlone { details, may_merge, subscribed, diverged_commits: None })
 }
 
 async fn list_of(

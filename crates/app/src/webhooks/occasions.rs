@@ -8,7 +8,7 @@ use portcullis_git::ObjectId;
 use portcullis_rules::access::{Act, on};
 use portcullis_rules::id::{EventId, ProjectId, UserId};
 use portcullis_store::db::Tx;
-use portcullis_store::merge_requests::{MergeRequest, MergeRequestState};
+use portcullis_store::merge_requests::MergeRequestState;
 use portcullis_store::notes::Note;
 use portcullis_store::projects::{self, Project};
 use portcullis_store::users::User;
@@ -261,7 +261,7 @@ pub(crate) enum NoteOn<'a> {
     /// An issue.
     Issue(&'a IssueDetails),
     /// A merge request.
-    MergeRequest(&'a MergeRequest),
+    MergeRequest(&'a MergeRequestDetails),
 }
 
 impl NoteOn<'_> {
@@ -273,32 +273,11 @@ impl NoteOn<'_> {
     fn view(self, project: &Project, base: &str) -> (&'static str, &'static str, Value) {
         match self {
             NoteOn::Issue(details) => ("Issue", "issue", view_of_issue(details, project, base)),
-            NoteOn::MergeRequest(merge_request) => {
-                ("MergeRequest", "merge_request", view_of_noted_merge_request(merge_request, project, base))
+            NoteOn::MergeRequest(details) => {
+                ("MergeRequest", "merge_request", view_of_merge_request(details, project, base))
             }
         }
     }
-}
-
-/// What a hook is told of a merge request that was commented on.
-fn view_of_noted_merge_request(merge_request: &MergeRequest, project: &Project, base: &str) -> Value {
-    json!({
-        "id": merge_request.id.0,
-        "iid": merge_request.iid,
-        "target_project_id": project.id.0,
-        "source_project_id": project.id.0,
-        "title": merge_request.title,
-        "description": merge_request.description,
-        "state": merge_request.state().name(),
-        "author_id": merge_request.author.id.0,
-        "source_branch": merge_request.source_branch,
-        "target_branch": merge_request.target_branch,
-        "merge_status": merge_request.merge_status.name(),
-        "last_commit": { "id": merge_request.heads.head },
-        "created_at": time(merge_request.created_at),
-        "updated_at": time(merge_request.updated_at),
-        "url": format!("{base}/{}/-/merge_requests/{}", project.full_path, merge_request.iid),
-    })
 }
 
 /// Tells of a comment, in the transaction that adds it.

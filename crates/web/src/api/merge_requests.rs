@@ -25,6 +25,7 @@ use super::issues::{
     self as issue_views, Tasks, reads_ascending, reads_iids, reads_label_filter, reads_labels,
     reads_milestone, reads_milestone_filter, reads_search_columns, reads_sought,
 };
+use super::time_tracking;
 use super::users::UserView;
 use super::{
     ApiResult, PathParts, Surroundings, accepted, created, labels, milestones, no_content, ok, path_number,
@@ -110,8 +111,8 @@ pub(super) fn view(details: &MergeRequestDetails, base: &BaseUrl, now: i64) -> V
         "target_branch": merge_request.target_branch,
         "source_branch": merge_request.source_branch,
         "user_notes_count": merge_request.notes,
-        "upvotes": 0,
-        "downvotes": 0,
+        "upvotes": details.counts.votes.up,
+        "downvotes": details.counts.votes.down,
         "author": user(&merge_request.author),
         "assignees": assignees.iter().map(user).collect::<Vec<_>>(),
         "assignee": assignees.first().map(user),
@@ -146,17 +147,13 @@ pub(super) fn view(details: &MergeRequestDetails, base: &BaseUrl, now: i64) -> V
             "full": format!("{project_path}!{iid}"),
         },
         "web_url": web_url(details, base),
-        "time_stats": {
-            "time_estimate": 0,
-            "total_time_spent": 0,
-            "human_time_estimate": null,
-            "human_total_time_spent": null,
-        },
+        "time_stats": time_tracking::view(details.counts.times),
         "squash": merge_request.squash,
         "squash_on_merge": details.merging.squash.squashes(Some(merge_request.squash)),
         "task_completion_status": { "count": tasks.all, "completed_count": tasks.completed },
         "has_conflicts": merge_request.merge_status == MergeStatus::CannotBeMerged,
-        "blocking_discussions_resolved": true,
+        "blocking_discussions_resolved":
+            !(details.merging.needs_resolved_discussions && details.has_open_discussions),
     });
     extend(&mut view, merging);
     view
@@ -175,7 +172,7 @@ pub(super) fn view_alone(alone: &MergeRequestAlone, base: &BaseUrl, now: i64) ->
     let merge_request = &alone.details.merge_request;
     let heads = &merge_request.heads;
     let alone_only = json!({
-        "subscribed": false,
+        "subscribed": alone.subscribed,
         "changes_count": null,
         "latest_build_started_at": null,
         "latest_build_finished_at": null,
@@ -202,7 +199,7 @@ fn view_in_list(details: &MergeRequestDetails, shape: Shape, base: &BaseUrl, now
     }
     let mut view = view(details, base, now);
     if shape.label_details {
-        view["labels"] = details.labels.iter().map(|label| labels::view(label, None)).collect();
+        view["labels"] = details.labels.iter().map(|label| labels::view(label, None, false)).collect();
     }
     view
 }

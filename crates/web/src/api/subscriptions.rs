@@ -6,13 +6,17 @@ use axum::response::{IntoResponse, Response};
 use portcullis_app::access::Authorized;
 use portcullis_app::issues;
 use portcullis_app::labels::{self, LabelDetails};
-use portcullis_app::noteables::{CommentedOn, OnIssue};
+use portcullis_app::merge_requests::{self, DivergedCommits};
+use portcullis_app::noteables::{CommentedOn, OnIssue, OnMergeRequest};
 use portcullis_app::subscriptions::{self, Changed, Wish};
 use portcullis_rules::access::act;
 use serde_json::Value;
 
 use super::notes::subject_iid;
-use super::{ApiResult, PathParts, Surroundings, created, issues as issue_views, labels as label_views};
+use super::{
+    ApiResult, PathParts, Surroundings, created, issues as issue_views, labels as label_views,
+    merge_requests as merge_request_views,
+};
 use crate::AppState;
 use crate::error::ApiError;
 use crate::params::Params;
@@ -42,6 +46,19 @@ impl Answered for OnIssue {
     ) -> Result<Value, ApiError> {
         let issue = issues::get(&state.forge, &access.also()?, iid).await?;
         Ok(issue_views::view_alone(&issue, &access.place().full_path, &around.base, state.forge.now()))
+    }
+}
+
+impl Answered for OnMergeRequest {
+    async fn answer(
+        state: &AppState,
+        access: &Authorized<act::FollowMergeRequest>,
+        iid: i64,
+        around: &Surroundings,
+    ) -> Result<Value, ApiError> {
+        let ignored = DivergedCommits::Ignored;
+        let alone = merge_requests::get(&state.forge, &access.also()?, iid, ignored).await?;
+        Ok(merge_request_views::view_alone(&alone, &around.base, state.forge.now()))
     }
 }
 
