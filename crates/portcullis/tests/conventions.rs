@@ -124,9 +124,11 @@ fn clients_that_ask_for_pipelines_learn_that_there_are_none() {
 #[test]
 fn clients_may_tell_what_they_were_used_for() {
     let forge = forge!();
-    let bot = forge.project("private").token(&["read_repository"], 20);
+    let project = forge.project("private");
+    let bot = project.token(&["read_api"], 20);
     let told = json!({ "event": "gitlab_cli_command_used", "project_id": 1, "additional_properties": {} });
     bot.post("/usage_data/track_event", told.clone()).expect_json(200, json!({ "status": "ok" }));
+    project.token(&["read_repository"], 20).post("/usage_data/track_event", told.clone()).expect(403);
     let refused: Value = json!({ "message": "401 Unauthorized" });
     forge.anyone().post("/usage_data/track_event", told).expect_json(401, refused);
 }

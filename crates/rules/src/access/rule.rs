@@ -156,7 +156,7 @@ pub static RULES: &[Rule] = &[
     row(A::ReadOwnToken, ScopeSet::ANY, SignIn),
     row(A::RevokeOwnToken, ScopeSet::ANY, SignIn),
     row(A::RotateOwnToken, ROTATE_SELF, SignIn),
-    row(A::TrackUsage, ScopeSet::ANY, SignIn),
+    row(A::TrackUsage, READ_USERS, SignIn),
     row(A::ReadPersonalAccessTokens, READ, SignIn),
     row(A::CreatePersonalAccessToken, WRITE, Administrator).never_for_bots(),
     row(A::RotatePersonalAccessToken, WRITE, SignIn),
