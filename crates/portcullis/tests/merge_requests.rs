@@ -90,7 +90,7 @@ fn a_merge_request_is_opened_and_read_in_gitlabs_shape() {
         "has_conflicts": false, "blocking_discussions_resolved": true,
     });
     let alone = json!({
-        "subscribed": false, "changes_count": null, "latest_build_started_at": null,
+        "subscribed": true, "changes_count": null, "latest_build_started_at": null,
         "latest_build_finished_at": null, "first_deployed_to_production_at": null, "pipeline": null,
         "head_pipeline": null, "diff_refs": { "base_sha": main, "head_sha": tip, "start_sha": main },
         "merge_error": null, "first_contribution": false, "user": { "can_merge": false },
