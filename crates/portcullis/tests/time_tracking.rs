@@ -1,5 +1,4 @@
 //! How long issues and merge requests are thought to take, and how long was worked on them.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use portcullis_testkit::forge;
 use serde_json::{Value, json};
