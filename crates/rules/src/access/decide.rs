@@ -196,8 +196,10 @@ pub fn decide(caller: &Caller, facts: &Facts, action: Action) -> Result<(), Deni
                 && match rule.open_to {
                     Openness::Members => false,
                     Openness::SignedIn => known.is_some() && !bot,
-                    Openness::Anyone => resource.visibility != Visibility::Private,
-                };
+                    Openness::Anyone => true,
+                }
+                // A private project is open to nobody: who sees it has a role in it, and that is what counts.
+                && resource.visibility != Visibility::Private;
             let enough = administrator || open || resource.role.is_some_and(|role| role >= needed);
             if !enough {
                 return Err(if known.is_none() { Denial::SignInFirst } else { Denial::RoleTooLow(needed) });
