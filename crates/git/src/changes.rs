@@ -12,6 +12,7 @@ use crate::changing_tree::{ChangingTree, Found, mode};
 use crate::commit::Authorship;
 use crate::disk::blocking;
 use crate::file_path::{FilePath, SpecialFile};
+use crate::limits::Place;
 use crate::loose::{self, NewObject};
 use crate::objects::{Objects, name_of};
 use crate::{Engine, Error, ObjectFormat, ObjectId, RefName, RefUpdate, UpdateKind, process, special_files};
@@ -265,6 +266,40 @@ impl Engine {
             Ok(ids)
         })
         .await?;
+        self.merge(id, place, &ours, &theirs, sides.into_iter().flatten().collect()).await
+    }
+
+    /// Merges two commits as `git merge` does, and returns the tree that results; nothing when the two cannot be brought
+    /// together, because they changed the same places or have no history in common. No commit is made.
+    ///
+    /// # Errors
+    /// [`Error::Inapplicable`] when the result is not one that a push could bring.
+    pub async fn merge_commits(
+        &self,
+        id: i64,
+        ours: &ObjectId,
+        theirs: &ObjectId,
+    ) -> Result<Option<ObjectId>, Error> {
+        let pair = [ours.clone(), theirs.clone()];
+        let sides = self
+            .read(id, move |objects| {
+                pair.iter().map(|commit| tree_of(objects, commit)).collect::<Result<Vec<_>, _>>()
+            })
+            .await?;
+        let place = self.place(id).await?;
+        self.merge(id, place, ours, theirs, sides).await
+    }
+
+    /// Merges two commits whose trees are among `sides`.
+    async fn merge(
+        &self,
+        id: i64,
+        place: Place,
+        ours: &ObjectId,
+        theirs: &ObjectId,
+        sides: Vec<ObjectId>,
+    ) -> Result<Option<ObjectId>, Error> {
+        let repository = self.existing(id)?;
         let arguments = ["--write-tree", "--no-messages", "-z", ours.as_str(), theirs.as_str()];
         let call = self.git().inside("merge-tree", &repository).args(arguments);
         let work = process::run(call, None, MAX_MERGE_BYTES, MERGE_LIMIT);
@@ -277,11 +312,12 @@ impl Engine {
                 let said = finished.output.split(|byte| *byte == 0).next().unwrap_or_default();
                 let tree = str::from_utf8(said).ok().and_then(|said| ObjectId::parse(said.trim_end()));
                 let tree = tree.ok_or_else(|| Error::internal("git merged and named no tree"))?;
-                let (merged, sides) = (tree.clone(), sides.into_iter().flatten().collect::<Vec<_>>());
+                let merged = tree.clone();
                 self.read(id, move |objects| special_files::check_merged(objects, &merged, &sides)).await?;
                 Ok(Some(tree))
             }
             Some(1) => Ok(None),
+            _ if finished.errors.contains("unrelated histories") => Ok(None),
             _ => Err(Error::internal(format!("merging two trees: {}", finished.errors.trim()))),
         }
     }

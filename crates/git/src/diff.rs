@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 
 use crate::question::Question;
-use crate::{Engine, Error, ObjectFormat, ObjectId};
+use crate::{Engine, Error, Exchange, ObjectFormat, ObjectId};
 
 /// The largest difference of one file that is shown, in bytes.
 pub const MAX_FILE_PATCH_BYTES: usize = 200 * 1024;
@@ -68,11 +68,7 @@ impl Engine {
         skip: usize,
         limit: usize,
     ) -> Result<Diff, Error> {
-        let nothing = match to.format() {
-            ObjectFormat::Sha1 => EMPTY_TREE_SHA1,
-            ObjectFormat::Sha256 => EMPTY_TREE_SHA256,
-        };
-        let nothing = ObjectId::parse(nothing).ok_or_else(|| Error::internal("an id that is none"))?;
+        let nothing = nothing(to.format())?;
         let options = [
             "-r",
             "-z",
@@ -100,6 +96,23 @@ impl Engine {
             false => Err(Error::internal("git could not compare two commits")),
         }
     }
+
+    /// Sends what lies between two commits, or one and nothing, as `git diff` writes it, while it is made.
+    pub async fn raw_diff(&self, id: i64, from: Option<&ObjectId>, to: &ObjectId) -> Result<Exchange, Error> {
+        let nothing = nothing(to.format())?;
+        let options = ["-r", "--patch", "--full-index", "--find-renames", "--no-ext-diff", "--no-textconv"];
+        let question = Question::new("diff-tree", &options).object(from.unwrap_or(&nothing)).object(to);
+        self.deliver(id, question).await
+    }
+}
+
+/// Returns the tree without entries.
+fn nothing(format: ObjectFormat) -> Result<ObjectId, Error> {
+    let nothing = match format {
+        ObjectFormat::Sha1 => EMPTY_TREE_SHA1,
+        ObjectFormat::Sha256 => EMPTY_TREE_SHA256,
+    };
+    ObjectId::parse(nothing).ok_or_else(|| Error::internal("an id that is none"))
 }
 
 /// Reads what git says: a list of the files, then a patch for each.

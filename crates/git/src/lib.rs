@@ -30,6 +30,7 @@ mod housekeeping;
 mod limits;
 mod log;
 mod loose;
+mod merge_request_refs;
 mod names;
 mod objects;
 mod process;

@@ -203,6 +203,24 @@ impl Engine {
         self.commits(id, ids_in(&said)).await
     }
 
+    /// Returns the commits reachable from `to` and not from `from` in the order in which they can be made once more,
+    /// merges left out; of many the newest `limit`.
+    pub async fn commits_to_replay(
+        &self,
+        id: i64,
+        from: &ObjectId,
+        to: &ObjectId,
+        limit: u32,
+    ) -> Result<Vec<Commit>, Error> {
+        let question = Question::new("rev-list", &["--reverse", "--topo-order", "--no-merges"])
+            .option("--max-count", limit)
+            .object(to)
+            .not(from);
+        let most = LINE_BYTES * (limit as usize + 1);
+        let said = self.ask(id, question, most, WALK_LIMIT).await?.expect_success("listing commits")?;
+        self.commits(id, ids_in(&said)).await
+    }
+
     /// Returns the newest commit, from `commit` on, that changed `path`.
     pub async fn last_commit_of(
         &self,

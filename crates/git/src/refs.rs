@@ -11,12 +11,21 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, ObjectId, RefName};
 
+/// What every ref begins with.
+const ALL: &str = "refs/";
+
+/// What the refs begin with that a push may write.
+const WRITABLE: [&str; 3] = ["refs/heads/", "refs/tags/", "refs/notes/"];
+
 /// Returns all refs below one prefix, such as `refs/heads/`, by full name. Blocks. Refs that are damaged, symbolic, or
 /// not writable by a push are passed over.
 pub(crate) fn read(repository: &Path, prefix: &str) -> Result<BTreeMap<RefName, ObjectId>, Error> {
     let doing = || Error::io("reading the refs of a repository");
     let mut refs = BTreeMap::new();
-    let mut folders = vec![(repository.join(prefix), prefix.to_owned())];
+    // Refs of the server itself, as those of merge requests, may be many, and none of them would be kept.
+    let prefixes: &[&str] = if prefix == ALL { &WRITABLE } else { &[prefix] };
+    let mut folders: Vec<_> =
+        prefixes.iter().map(|prefix| (repository.join(prefix), (*prefix).to_owned())).collect();
     while let Some((folder, prefix)) = folders.pop() {
         for (path, name, is_folder) in entries(&folder).map_err(doing())? {
             let name = format!("{prefix}{name}");
@@ -47,14 +56,19 @@ pub(crate) fn read(repository: &Path, prefix: &str) -> Result<BTreeMap<RefName, 
 
 /// Returns what a ref points at, if it exists. Blocks.
 pub(crate) fn find(repository: &Path, name: &RefName) -> Result<Option<ObjectId>, Error> {
-    match fs::read_to_string(repository.join(name.as_str())) {
+    find_any(repository, name.as_str())
+}
+
+/// As [`find`], for a ref that only the server writes. The name must not come from outside.
+pub(crate) fn find_any(repository: &Path, name: &str) -> Result<Option<ObjectId>, Error> {
+    match fs::read_to_string(repository.join(name)) {
         Ok(text) => return Ok(ObjectId::parse(text.trim_end())),
         // It may be packed; a folder in its place holds other refs.
         Err(error) if is_missing(&error) => {}
         Err(error) => return Err(Error::io("reading a ref")(error)),
     }
     let packed = packed(repository)?;
-    let found = lines_of(&packed).find(|(_, packed)| *packed == name.as_str());
+    let found = lines_of(&packed).find(|(_, packed)| *packed == name);
     Ok(found.and_then(|(id, _)| ObjectId::parse(id)))
 }
 

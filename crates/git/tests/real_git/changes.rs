@@ -1,11 +1,13 @@
 //! Commits, tags and refs that are made without a work tree, looked at with the real git.
 
+use std::time::Duration;
+
 use portcullis_git::{
     Authorship, Content, Engine, Error, FileChange, FilePath, NewCommit, NewTag, ObjectFormat, ObjectId,
     Prepared, RefName, RefUpdate,
 };
 
-use crate::forge::{Forge, text};
+use crate::forge::{Forge, collect, text};
 
 fn somebody() -> Authorship {
     Authorship {
@@ -285,6 +287,108 @@ async fn trees_are_merged_on_a_base_that_is_given() {
         engine.change_refs(id, &[created]).await.unwrap();
         ask(&forge, id, &["fsck", "--strict"]).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commits_are_merged_as_git_merges_them() {
+    let forge = Forge::new().await;
+    forge.engine.create(2, ObjectFormat::Sha256, "main").await.unwrap();
+    for id in [1, 2] {
+        let engine = &forge.engine;
+        let lines = "1\n2\n3\n4\n5\n6\n7\n8\n";
+        let base = commit(engine, id, "main", vec![create("a", lines)]).await.unwrap();
+        for name in ["topic", "clash"] {
+            let made = RefUpdate::new(branch(name), None, Some(base.clone())).unwrap();
+            engine.change_refs(id, &[made]).await.unwrap();
+        }
+        let topic = commit(engine, id, "topic", vec![update("a", &lines.replace('1', "one"))]).await.unwrap();
+        let clash = commit(engine, id, "clash", vec![update("a", &lines.replace('8', "8!"))]).await.unwrap();
+        let main = commit(engine, id, "main", vec![update("a", &lines.replace('8', "eight"))]).await.unwrap();
+
+        let merged = engine.merge_commits(id, &main, &topic).await.unwrap().unwrap();
+        let text = ask(&forge, id, &["show", &format!("{merged}:a")]).await;
+        assert_eq!(text, lines.replace('1', "one").replace('8', "eight"));
+        assert_eq!(engine.merge_commits(id, &main, &clash).await.unwrap(), None);
+        // What one side has already changes nothing.
+        let tree = engine.commits(id, vec![main.clone()]).await.unwrap()[0].tree.clone();
+        assert_eq!(engine.merge_commits(id, &main, &base).await.unwrap(), Some(tree));
+        // Two histories that never meet are not brought together.
+        commit(engine, id, "other", vec![create("b", "b")]).await.unwrap();
+        let other = engine.find_branch(id, "other").await.unwrap().unwrap().tip;
+        assert_eq!(engine.merge_commits(id, &main, &other).await.unwrap(), None);
+
+        // Merges are left out of what is made once more, and the oldest comes first.
+        let second = commit(engine, id, "topic", vec![create("c", "c")]).await.unwrap();
+        let content = Content::Tree(merged);
+        let merge = prepare(engine, id, &[&second, &main], content).await.unwrap();
+        let tip = merge.id().clone();
+        engine.write(id, merge).await.unwrap();
+        let found = engine.commits_to_replay(id, &main, &tip, 10).await.unwrap();
+        assert_eq!(found.iter().map(|commit| &commit.id).collect::<Vec<_>>(), [&topic, &second]);
+        let newest = engine.commits_to_replay(id, &main, &tip, 1).await.unwrap();
+        assert_eq!(newest.iter().map(|commit| &commit.id).collect::<Vec<_>>(), [&second]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ref_of_a_merge_request_moves_only_from_what_it_was() {
+    let forge = Forge::new().await;
+    let engine = &forge.engine;
+    let first = commit(engine, 1, "main", vec![create("a", "1")]).await.unwrap();
+    let second = commit(engine, 1, "main", vec![update("a", "2")]).await.unwrap();
+    let head = async || engine.merge_request_head(1, 7).await.unwrap();
+    assert_eq!(head().await, None);
+    assert!(engine.set_merge_request_head(1, 7, None, None).await.unwrap());
+    assert!(engine.set_merge_request_head(1, 7, None, Some(&first)).await.unwrap());
+    assert_eq!(head().await, Some(first.clone()));
+    for (old, new) in [(None, &second), (Some(&second), &first)] {
+        assert!(!engine.set_merge_request_head(1, 7, old, Some(new)).await.unwrap());
+    }
+    assert_eq!(head().await, Some(first.clone()));
+    assert!(engine.set_merge_request_head(1, 7, Some(&first), Some(&second)).await.unwrap());
+
+    // It is fetched as it is now, also when it was packed; and a push neither sees nor writes it.
+    ask(&forge, 1, &["pack-refs", "--all"]).await;
+    assert_eq!(head().await, Some(second.clone()));
+    forge.git(".", &["init", "-q", "reader"]).await;
+    let name = "refs/merge-requests/7/head";
+    forge.git("reader", &["fetch", "-q", &forge.url(1), name]).await;
+    assert_eq!(forge.git("reader", &["rev-parse", "FETCH_HEAD"]).await.trim(), second.as_str());
+    assert!(engine.refs(1).await.unwrap().iter().all(|(name, _)| name.as_str() == "refs/heads/main"));
+    let pushed = forge.try_git("reader", &["push", &forge.url(1), &format!("FETCH_HEAD:{name}")]).await;
+    assert!(!pushed.status.success(), "{}", text(&pushed));
+
+    assert!(!engine.set_merge_request_head(1, 7, Some(&first), None).await.unwrap());
+    assert!(engine.set_merge_request_head(1, 7, Some(&second), None).await.unwrap());
+    assert_eq!(head().await, None);
+    let seen = forge.git(".", &["ls-remote", &forge.url(1)]).await;
+    assert!(!seen.contains("merge-requests"), "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commits_of_a_merge_request_are_kept_by_its_ref() {
+    let forge = Forge::with(|settings| settings.housekeeping.prune_after = Duration::ZERO).await;
+    let engine = &forge.engine;
+    let base = commit(engine, 1, "main", vec![create("a", "1")]).await.unwrap();
+    let made = RefUpdate::new(branch("topic"), None, Some(base.clone())).unwrap();
+    engine.change_refs(1, &[made]).await.unwrap();
+    let tip = commit(engine, 1, "topic", vec![create("b", "2")]).await.unwrap();
+    assert!(engine.set_merge_request_head(1, 1, None, Some(&tip)).await.unwrap());
+    let gone = RefUpdate::new(branch("topic"), Some(tip.clone()), None).unwrap();
+    engine.change_refs(1, &[gone]).await.unwrap();
+    ask(&forge, 1, &["gc", "-q", "--prune=now"]).await;
+    engine.housekeeping(1).await.unwrap();
+    assert_eq!(engine.commits(1, vec![tip.clone()]).await.unwrap().len(), 1);
+
+    let said = engine.raw_diff(1, Some(&base), &tip).await.unwrap();
+    let said = collect(said).await.unwrap();
+    assert!(said.starts_with("diff --git a/b b/b\nnew file mode 100644\nindex "), "{said}");
+    assert!(
+        said.ends_with("--- /dev/null\n+++ b/b\n@@ -0,0 +1 @@\n+2\n\\ No newline at end of file\n"),
+        "{said}"
+    );
+    let whole = collect(engine.raw_diff(1, None, &tip).await.unwrap()).await.unwrap();
+    assert_eq!(whole.matches("diff --git").count(), 2);
 }
 
 /// Eve may push. Git checks what she pushes for submodules that would run something on whoever clones them. So she brings
