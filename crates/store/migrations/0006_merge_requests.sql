@@ -35,7 +35,8 @@ CREATE TABLE merge_requests (
   start_sha TEXT NOT NULL,
   base_sha TEXT,
   -- Whether the two can be brought together: it holds for exactly head_sha and start_sha.
-  merge_status TEXT NOT NULL CHECK (merge_status IN ('unchecked', 'can_be_merged', 'cannot_be_merged')),
+  merge_status TEXT NOT NULL
+    CHECK (merge_status IN ('unchecked', 'can_be_merged', 'cannot_be_merged', 'branch_gone')),
   -- Why the last attempt to merge it by itself failed.
   merge_error TEXT,
   -- Who asked that it be merged by itself as soon as it can be, with which credential and how (JSON).

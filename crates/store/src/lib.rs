@@ -26,7 +26,9 @@ pub mod issues;
 pub mod jobs;
 pub mod labels;
 pub mod members;
+pub mod merge_request_versions;
 pub mod merge_requests;
+pub mod merges;
 pub mod migrate;
 pub mod milestones;
 pub mod namespaces;
@@ -69,7 +71,9 @@ pub fn statements() -> impl Iterator<Item = &'static db::Statement> {
         jobs::STATEMENTS,
         labels::STATEMENTS,
         members::STATEMENTS,
+        merge_request_versions::STATEMENTS,
         merge_requests::STATEMENTS,
+        merges::STATEMENTS,
         milestones::STATEMENTS,
         namespaces::STATEMENTS,
         notes::STATEMENTS,

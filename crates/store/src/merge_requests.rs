@@ -20,8 +20,10 @@ pub enum MergeStatus {
     Unchecked,
     /// They can.
     CanBeMerged,
-    /// They changed the same places, or the source branch is gone.
+    /// They changed the same places.
     CannotBeMerged,
+    /// One of them is gone.
+    BranchGone,
 }
 
 impl MergeStatus {
@@ -30,7 +32,15 @@ impl MergeStatus {
         match self {
             MergeStatus::Unchecked => "unchecked",
             MergeStatus::CanBeMerged => "can_be_merged",
-            MergeStatus::CannotBeMerged => "cannot_be_merged",
+            MergeStatus::CannotBeMerged | MergeStatus::BranchGone => "cannot_be_merged",
+        }
+    }
+
+    /// Returns the word it is recorded as.
+    pub(crate) fn recorded(self) -> &'static str {
+        match self {
+            MergeStatus::BranchGone => "branch_gone",
+            other => other.name(),
         }
     }
 
@@ -39,6 +49,7 @@ impl MergeStatus {
             "unchecked" => Some(MergeStatus::Unchecked),
             "can_be_merged" => Some(MergeStatus::CanBeMerged),
             "cannot_be_merged" => Some(MergeStatus::CannotBeMerged),
+            "branch_gone" => Some(MergeStatus::BranchGone),
             _ => None,
         }
     }

@@ -19,6 +19,7 @@ use portcullis_store::events::{self, NewEvent};
 use portcullis_store::issues::{self, NewIssue, Sight};
 use portcullis_store::members::{self, Place as MemberOf};
 use portcullis_store::merge_requests::{self, Heads, NewMergeRequest};
+use portcullis_store::merges::{self, AutoMerge, Merged};
 use portcullis_store::namespaces::{self, NewNamespace};
 use portcullis_store::notes::{self, NewNote, Noteable};
 use portcullis_store::packages::{self, GENERIC, Version};
@@ -275,6 +276,18 @@ async fn leave_traces_on_merge_request(tx: &mut Tx, project: ProjectId, user: Us
     merge_requests::set_closed(tx, project, merge_request, Some((user, NOW))).await.unwrap();
     let edited = merge_requests::find(tx, project, 1, true).await.unwrap().unwrap();
     merge_requests::update(tx, &edited, Some(user), NOW).await.unwrap();
+    let merge_request = merge_requests::insert(tx, &NewMergeRequest { iid: 2, ..new }, NOW).await.unwrap();
+    let merged = Merged {
+        by: Some(user),
+        target_branch: "b",
+        head: "1",
+        merge_commit: None,
+        squash_commit: None,
+        merged_commit: "1",
+    };
+    merges::set_merged(tx, project, merge_request, &merged, NOW).await.unwrap();
+    let waiting = AutoMerge { by: user, token: TokenId(1), options: "{}".to_owned() };
+    merges::set_auto_merge(tx, project, merge_request, &waiting, NOW).await.unwrap();
 }
 
 async fn a_user_whose_records_were_moved_can_be_deleted(place: &Place) {
