@@ -18,6 +18,7 @@ use crate::audit::{self, Entry};
 use crate::commits::resolved;
 use crate::error::FieldErrors;
 use crate::forge::Forge;
+use crate::merge_requests::auto_merge;
 
 /// The longest name and the longest description, in characters.
 const MAX_TEXT_CHARACTERS: usize = 255;
@@ -180,6 +181,7 @@ pub async fn report(
         }
     };
     let status = set(&mut tx, &access, sha, &ref_name, &report, now).await?;
+    let awaited = auto_merge::status_arrived(&mut tx, access.project(), sha, now).await?;
     let identity = access.identity()?;
     if identity.bot {
         let entry = Entry::project(access.project(), &access.place().full_path, "commit_status_set");
@@ -188,6 +190,9 @@ pub async fn report(
         audit::record(&mut tx, access.viewer(), entry, now).await?;
     }
     tx.commit().await?;
+    if awaited {
+        forge.jobs_wake().notify_waiters();
+    }
     Ok(status)
 }
 

@@ -27,6 +27,8 @@ use crate::audit::{self, Entry};
 use crate::branches::Protection;
 use crate::forge::Forge;
 use crate::jobs::{self, Job};
+use crate::merge_requests::merged::{self, RecordedMerge};
+use crate::merge_requests::refresh;
 use crate::projects::protect_default;
 use crate::protected_tags;
 use crate::webhooks::occasions;
@@ -46,6 +48,17 @@ pub(crate) struct ApiChange<'a> {
     pub updates: &'a [RefUpdate],
     /// Whether the updates keep the history that there was.
     pub history: History,
+    /// By which right.
+    pub right: Right,
+}
+
+/// By which right a protected branch goes forward. Everything else, as making, deleting or replacing one, is a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Right {
+    /// To push to it.
+    Push,
+    /// To merge into it; who may push to it may merge too, as in GitLab.
+    Merge,
 }
 
 /// What becomes of the commits that a branch had.
@@ -63,6 +76,13 @@ impl Change<'_> {
             Change::Push(push) => push.updates(),
             Change::Api(change) => change.updates,
         }
+    }
+
+    /// Returns whether a protection lets somebody with this role make the update.
+    fn is_let(&self, update: &RefUpdate, protection: &Protection<'_>, role: Option<Role>) -> bool {
+        let merges = matches!(self, Change::Api(ApiChange { right: Right::Merge, .. }));
+        let goes_forward = update.kind == UpdateKind::Update;
+        protection.lets_push(role) || (merges && goes_forward && protection.lets_merge(role))
     }
 
     async fn is_forced(&self, update: &RefUpdate) -> Result<bool, Error> {
@@ -106,14 +126,18 @@ pub(crate) struct RecordedUpdate {
     pub name: String,
     pub old: String,
     pub new: String,
+    /// The merge request that is merged by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merge: Option<RecordedMerge>,
 }
 
 impl RecordedUpdate {
-    fn of(update: &RefUpdate) -> RecordedUpdate {
+    pub(crate) fn of(update: &RefUpdate) -> RecordedUpdate {
         RecordedUpdate {
             name: update.name.as_str().to_owned(),
             old: update.old.as_str().to_owned(),
             new: update.new.as_str().to_owned(),
+            merge: None,
         }
     }
 
@@ -190,24 +214,25 @@ pub(crate) async fn intend<A: Act<On = on::Project>>(
     access: &Authorized<A>,
     updates: &[RefUpdate],
 ) -> Result<i64, Error> {
-    let identity = access.identity()?;
     let updates: Vec<_> = updates.iter().map(RecordedUpdate::of).collect();
-    let updates = serde_json::to_string(&updates).map_err(|error| Error::Internal(Box::new(error)))?;
-    let address = access.viewer().origin().address.map(|address| address.to_string());
     let mut tx = forge.db().begin().await?;
-    let token = Some(identity.token);
-    let id = pushes::insert(
-        &mut tx,
-        access.project(),
-        identity.user,
-        token,
-        address.as_deref(),
-        &updates,
-        forge.now(),
-    )
-    .await?;
+    let id = intend_within(&mut tx, forge, access, &updates).await?;
     tx.commit().await?;
     Ok(id)
+}
+
+/// As [`intend`], in a transaction that has more to say about it.
+pub(crate) async fn intend_within<A: Act<On = on::Project>>(
+    tx: &mut Tx,
+    forge: &Forge,
+    access: &Authorized<A>,
+    updates: &[RecordedUpdate],
+) -> Result<i64, Error> {
+    let identity = access.identity()?;
+    let updates = serde_json::to_string(updates).map_err(|error| Error::Internal(Box::new(error)))?;
+    let address = access.viewer().origin().address.map(|address| address.to_string());
+    let (address, token) = (address.as_deref(), Some(identity.token));
+    Ok(pushes::insert(tx, access.project(), identity.user, token, address, &updates, forge.now()).await?)
 }
 
 /// Returns why one ref may not be changed, in the words that GitLab's users know.
@@ -256,7 +281,7 @@ async fn refusal_of(
                 "You are not allowed to delete protected branches from this project. Only a project maintainer or owner can delete a protected branch."
             });
         }
-        if !protection.lets_push(role) {
+        if !change.is_let(update, &protection, role) {
             return refuse(if update.kind == UpdateKind::Create {
                 "You are not allowed to create protected branches on this project."
             } else {
@@ -372,6 +397,10 @@ async fn settle_recorded(forge: &Arc<Forge>, pending: i64, updates: &[RecordedUp
         record_events(forge, &mut tx, &push, updates, now).await?;
         jobs::ask(&mut tx, &Job::Housekeeping { project: project.id }, now).await?;
         record_audit(&mut tx, &push, &project, updates, now).await?;
+        if let [update] = updates {
+            record_merge(&mut tx, &push, &project, update, now).await?;
+        }
+        refresh::ask_after(&mut tx, &push, updates, now).await?;
     }
     tx.commit().await?;
     if let Some(branch) = new_default {
@@ -383,6 +412,25 @@ async fn settle_recorded(forge: &Arc<Forge>, pending: i64, updates: &[RecordedUp
         wake.notify_waiters();
     });
     Ok(())
+}
+
+/// Records that a merge request was merged, if an update was made to do that.
+async fn record_merge(
+    tx: &mut Tx,
+    push: &Push,
+    project: &Project,
+    update: &RecordedUpdate,
+    now: i64,
+) -> Result<(), Error> {
+    let proposed: Vec<RecordedUpdate> = serde_json::from_str(&push.updates).unwrap_or_default();
+    let Some(merge) =
+        proposed.into_iter().find(|proposed| proposed.name == update.name).and_then(|it| it.merge)
+    else {
+        return Ok(());
+    };
+    let by = merged::Merger { user: Some(push.user), token: push.token, address: push.address.as_deref() };
+    let branch = update.branch().unwrap_or_default();
+    merged::record(tx, project, &by, &merge, (branch, &update.new), now).await
 }
 
 /// How long after a push the workers are woken to count its commits: not while its client still waits for Git to end.

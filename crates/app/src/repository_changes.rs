@@ -10,7 +10,7 @@ use portcullis_git::{
     Authorship, Commit, Content, NewCommit, NewTag, ObjectId, Prepared, RefName, RefUpdate, RepositoryPath,
 };
 pub use portcullis_git::{FileChange, FilePath};
-use portcullis_rules::access::act;
+use portcullis_rules::access::{Act, act, on};
 use portcullis_store::{projects, protected_branches, users};
 
 use crate::Error;
@@ -18,7 +18,9 @@ use crate::access::Authorized;
 use crate::branches::Protection;
 use crate::commits::resolved;
 use crate::forge::Forge;
-use crate::ref_changes::{ApiChange, Change, Decision, History, Refusal, Refused, decide, intend, settle};
+use crate::ref_changes::{
+    ApiChange, Change, Decision, History, Refusal, Refused, Right, decide, intend, settle,
+};
 use crate::repository_branches::{self, BranchDetails};
 use crate::tags::{self, TagDetails};
 
@@ -177,7 +179,7 @@ pub async fn create_branch(
     };
     let target = forge.git().find_commit(access.project().0, revision).await?.ok_or_else(invalid)?;
     let update = RefUpdate::new(name, None, Some(target.id))?;
-    change(forge, access, None, vec![update], History::GoesOn).await?.or(exists)?;
+    change(forge, access, [], vec![update], History::GoesOn).await?.or(exists)?;
     repository_branches::find(forge, access, branch).await
 }
 
@@ -193,7 +195,7 @@ pub async fn delete_branch(
     let found =
         forge.git().find_branch(access.project().0, branch).await?.ok_or(Error::NotFound("Branch"))?;
     let update = RefUpdate::new(found.name, Some(found.tip), None)?;
-    change(forge, access, None, vec![update], History::GoesOn).await?.or_told()
+    change(forge, access, [], vec![update], History::GoesOn).await?.or_told()
 }
 
 /// Deletes the branches that the default branch holds all commits of, but for the protected ones.
@@ -225,7 +227,7 @@ pub async fn delete_merged_branches(
     if updates.is_empty() {
         return Ok(());
     }
-    change(forge, access, None, updates, History::GoesOn).await?.or_told()
+    change(forge, access, [], updates, History::GoesOn).await?.or_told()
 }
 
 /// Makes a tag at what `revision` names; an annotated one when there is a message.
@@ -273,7 +275,7 @@ pub async fn delete_tag(
 ) -> Result<(), Error> {
     let found = forge.git().find_tag(access.project().0, tag).await?.ok_or(Error::NotFound("Tag"))?;
     let update = RefUpdate::new(found.name, Some(found.target), None)?;
-    change(forge, access, None, vec![update], History::GoesOn).await?.or_told()
+    change(forge, access, [], vec![update], History::GoesOn).await?.or_told()
 }
 
 /// Does once more, or takes back, on a branch what a commit changed; of a merge, what it changed for its first parent.
@@ -411,9 +413,9 @@ async fn check_files(
 }
 
 /// Returns how commits name the caller, now.
-async fn authorship_of(
+pub(crate) async fn authorship_of<A: Act<On = on::Project>>(
     forge: &Forge,
-    access: &Authorized<act::WriteRepository>,
+    access: &Authorized<A>,
 ) -> Result<Authorship, Error> {
     let user = access.identity()?.user;
     let mut tx = forge.db().read().await?;
@@ -437,20 +439,21 @@ async fn check_likely(
 }
 
 /// Asks whether refs may change so, and returns the proof, made again.
-async fn permitted(
+pub(crate) async fn permitted(
     forge: &Arc<Forge>,
     access: &Authorized<act::WriteRepository>,
     updates: &[RefUpdate],
     history: History,
 ) -> Result<Authorized<act::WriteRepository>, Error> {
-    match decide(forge, access, &Change::Api(ApiChange { updates, history })).await? {
+    let change = ApiChange { updates, history, right: Right::Push };
+    match decide(forge, access, &Change::Api(change)).await? {
         Decision::Accept(access) => Ok(access),
         Decision::Refuse(refusals) => Err(refused(refusals)),
     }
 }
 
 /// What became of a change that may happen.
-enum Outcome {
+pub(crate) enum Outcome {
     /// It has happened.
     Done,
     /// The ref with this name was no longer what it was when it was read.
@@ -467,7 +470,7 @@ impl Outcome {
     }
 
     /// Says which ref it was when nothing has happened.
-    fn or_told(self) -> Result<(), Error> {
+    pub(crate) fn or_told(self) -> Result<(), Error> {
         match self {
             Outcome::Done => Ok(()),
             Outcome::Moved(name) => {
@@ -479,10 +482,10 @@ impl Outcome {
 
 /// Writes what was prepared and moves the refs, if that may happen: as a push does, and to its end even if nobody waits
 /// for it any more.
-async fn change(
+pub(crate) async fn change(
     forge: &Arc<Forge>,
     access: &Authorized<act::WriteRepository>,
-    prepared: Option<Prepared>,
+    prepared: impl IntoIterator<Item = Prepared, IntoIter: Send> + Send + 'static,
     updates: Vec<RefUpdate>,
     history: History,
 ) -> Result<Outcome, Error> {
@@ -490,7 +493,7 @@ async fn change(
     let work = async move {
         let (git, project) = (forge.git(), access.project().0);
         // First the objects: from the decision on nothing is waited for that takes long.
-        if let Some(prepared) = prepared {
+        for prepared in prepared {
             git.write(project, prepared).await?;
         }
         let access = permitted(&forge, &access, &updates, history).await?;
@@ -521,7 +524,7 @@ async fn change(
 }
 
 /// Returns the answer to what was refused: to something that nobody may, or to somebody who may not.
-fn refused(refusals: Vec<Refusal>) -> Error {
+pub(crate) fn refused(refusals: Vec<Refusal>) -> Error {
     let Some(first) = refusals.into_iter().next() else { return Error::Unauthorized };
     match first.who {
         Refused::Everybody => Error::Inapplicable(first.text),

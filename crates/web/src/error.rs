@@ -140,6 +140,8 @@ impl ApiError {
             },
             // The token endpoints answer as GitLab's do, where a missing permission is not a 403.
             (Action::ListAccessTokens | Action::RotateAccessToken, _) => ApiError::unauthorized(),
+            // So does merging, where clients look for exactly this.
+            (Action::MergeMergeRequest, Denial::RoleTooLow(_)) => ApiError::unauthorized(),
             (Action::RotateOwnAccessToken, _) if bot => ApiError::unauthorized(),
             (Action::RotateOwnAccessToken, _) => ApiError::not_available(),
             (_, Denial::Archived) => {

@@ -343,6 +343,16 @@ pub fn table() -> Vec<Route> {
             GET "/api/v4/projects/{id}/merge_requests/{iid}/closes_issues" "issues that a merge request closes" => api::merge_requests::closes_issues;
             GET "/api/v4/projects/{id}/merge_requests/{iid}/related_issues" "issues that a merge request names" => api::merge_requests::related_issues;
             GET "/api/v4/projects/{id}/merge_requests/{iid}/participants" "who takes part in a merge request" => api::merge_requests::participants;
+            PUT "/api/v4/projects/{id}/merge_requests/{iid}/merge" "merge a merge request" => api::merges::merge;
+            POST "/api/v4/projects/{id}/merge_requests/{iid}/cancel_merge_when_pipeline_succeeds" "do not merge it by itself" => api::merges::cancel_auto_merge;
+            PUT "/api/v4/projects/{id}/merge_requests/{iid}/rebase" "rebase a merge request" => api::merges::rebase;
+            GET "/api/v4/projects/{id}/merge_requests/{iid}/changes" "a merge request with what it changes" => api::merges::changes;
+            GET "/api/v4/projects/{id}/merge_requests/{iid}/commits" "the commits of a merge request" => api::merge_request_changes::commits;
+            GET "/api/v4/projects/{id}/merge_requests/{iid}/diffs" "what a merge request changes" => api::merge_request_changes::diffs;
+            GET "/api/v4/projects/{id}/merge_requests/{iid}/raw_diffs" "what a merge request changes, as Git writes it" => api::merge_request_changes::raw_diffs;
+            GET "/api/v4/projects/{id}/merge_requests/{iid}/versions" "what a merge request held after each push" => api::merge_request_changes::versions;
+            GET "/api/v4/projects/{id}/merge_requests/{iid}/versions/{version_id}" "what a merge request held at one time" => api::merge_request_changes::version;
+            GET "/api/v4/projects/{id}/merge_requests/{iid}/pipelines" "builds of a merge request: none" => api::merge_request_changes::pipelines;
 
             GET "/api/v4/projects/{id}/labels" "labels" => api::labels::list;
             POST "/api/v4/projects/{id}/labels" "make a label" => api::labels::create;

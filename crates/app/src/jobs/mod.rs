@@ -21,6 +21,8 @@ use tokio::task::JoinHandle;
 
 use crate::Error;
 use crate::forge::Forge;
+use crate::merge_requests::refresh::{self, FollowedPush};
+use crate::merge_requests::{auto_merge, merging};
 use crate::registry::cleanup::{self, SelectionWords};
 use crate::registry::repositories;
 use crate::webhooks::{calls, occasions};
@@ -61,6 +63,51 @@ pub(crate) enum Job {
         user: UserId,
         /// The entry in the feed.
         event: EventId,
+    },
+    /// Do what follows from a push for the merge requests from and into its branches.
+    FollowPush(FollowedPush),
+    /// Look at the branches of a merge request.
+    RefreshMergeRequest {
+        /// The project.
+        project: ProjectId,
+        /// Its number.
+        iid: i64,
+    },
+    /// Take away the ref of a merge request that was deleted.
+    ForgetMergeRequest {
+        /// The project.
+        project: ProjectId,
+        /// The number it had.
+        iid: i64,
+    },
+    /// Merge a merge request that waits for its statuses, if they are good.
+    AutoMerge {
+        /// The project.
+        project: ProjectId,
+        /// Its number.
+        iid: i64,
+    },
+    /// Remove the source branch of a merge request that was merged.
+    RemoveSourceBranch {
+        /// The project.
+        project: ProjectId,
+        /// Its number.
+        iid: i64,
+        /// Who merged it.
+        user: UserId,
+        /// With which credential.
+        token: TokenId,
+    },
+    /// Write down the calls of web hooks that are about a merge request that was merged, and the issues closed with it.
+    TellOfMerge {
+        /// The project.
+        project: ProjectId,
+        /// Its number.
+        iid: i64,
+        /// Who merged it.
+        user: UserId,
+        /// The numbers of the issues.
+        closed: Vec<i64>,
     },
     /// Keep a repository fast and small.
     Housekeeping {
@@ -116,6 +163,12 @@ impl Job {
             Job::DeleteGroup { .. } => "delete_group",
             Job::DescribePush { .. } => "describe_push",
             Job::TellOfPush { .. } => "tell_of_push",
+            Job::FollowPush(_) => "follow_push",
+            Job::RefreshMergeRequest { .. } => "refresh_merge_request",
+            Job::ForgetMergeRequest { .. } => "forget_merge_request",
+            Job::AutoMerge { .. } => "auto_merge",
+            Job::RemoveSourceBranch { .. } => "remove_source_branch",
+            Job::TellOfMerge { .. } => "tell_of_merge",
             Job::Housekeeping { .. } => "housekeeping",
             Job::DeleteContainerRepository { .. } => "delete_container_repository",
             Job::DeleteTags(_) => "delete_tags",
@@ -136,6 +189,12 @@ impl Job {
             Job::DeleteGroup { group } => format!("delete_group:{group}"),
             Job::DescribePush { event, .. } => format!("describe_push:{event}"),
             Job::TellOfPush { event, .. } => format!("tell_of_push:{event}"),
+            Job::FollowPush(followed) => format!("follow_push:{}", followed.push),
+            Job::RefreshMergeRequest { project, iid }
+            | Job::ForgetMergeRequest { project, iid }
+            | Job::AutoMerge { project, iid }
+            | Job::RemoveSourceBranch { project, iid, .. }
+            | Job::TellOfMerge { project, iid, .. } => format!("{}:{project}:{iid}", self.kind()),
             Job::Housekeeping { project } => format!("housekeeping:{project}"),
             Job::DeleteContainerRepository { repository } => {
                 format!("delete_container_repository:{repository}")
@@ -387,6 +446,16 @@ async fn run(forge: &Arc<Forge>, job: Job) -> Result<(), Error> {
         Job::DeleteGroup { group } => removal::delete_group(forge, group).await,
         Job::DescribePush { project, event } => pushes::describe(forge, project, event).await,
         Job::TellOfPush { project, user, event } => occasions::push(forge, project, user, event).await,
+        Job::FollowPush(followed) => refresh::follow(forge, &followed).await,
+        Job::RefreshMergeRequest { project, iid } => refresh::run(forge, project, iid).await,
+        Job::ForgetMergeRequest { project, iid } => refresh::forget(forge, project, iid).await,
+        Job::AutoMerge { project, iid } => auto_merge::run(forge, project, iid).await,
+        Job::RemoveSourceBranch { project, iid, user, token } => {
+            merging::remove_source_later(forge, project, iid, user, token).await
+        }
+        Job::TellOfMerge { project, iid, user, closed } => {
+            occasions::merged(forge, project, iid, user, &closed).await
+        }
         Job::Housekeeping { project } => match forge.git().housekeeping(project.0).await {
             // The project went away in the meantime.
             Ok(_) | Err(portcullis_git::Error::NotFound) => Ok(()),

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{
     MergeRequestAlone, add_system_note, branches, get_alone, get_in, record_closed_issues, record_event,
-    same_branch, taken, taken_meanwhile,
+    refresh, same_branch, taken, taken_meanwhile,
 };
 use crate::Error;
 use crate::access::Authorized;
@@ -178,6 +178,7 @@ pub async fn update(
     }
     move_branches(&mut tx, &access, &mut changed, looked, &changes, now).await?;
     let action = change_state(&mut tx, &access, &changed, changes.state, now).await?;
+    refresh::ask(&mut tx, access.project(), iid, now).await?;
     let alone = get_alone(&mut tx, &access, iid).await?;
     occasions::merge_request(forge, &mut tx, &access, &alone.details, action).await?;
     tx.commit().await?;
@@ -297,6 +298,7 @@ pub async fn delete(
     merge_requests::lock(&mut tx, access.project(), iid).await?;
     let merge_request = get_in(&mut tx, &access, iid).await?;
     merge_requests::delete(&mut tx, access.project(), merge_request.id).await?;
+    refresh::ask_to_forget(&mut tx, access.project(), iid, now).await?;
     let entry = Entry::project(access.project(), &access.place().full_path, "merge_request_deleted");
     let details = json!({ "iid": iid, "title": merge_request.title });
     let entry = entry.target("MergeRequest", merge_request.id.0).details(details);

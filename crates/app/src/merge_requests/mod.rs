@@ -1,11 +1,19 @@
 //! Merge requests: commits of one branch that somebody wants in another of the same project.
 
 pub mod approvals;
+pub mod auto_merge;
 pub(crate) mod branches;
+pub mod changes;
 pub mod changing;
+pub(crate) mod merged;
+pub mod merging;
 pub mod opening;
+pub mod rebase;
+pub mod refresh;
 pub mod relations;
 pub mod standing;
+
+use std::sync::Arc;
 
 use portcullis_git::ObjectId;
 use portcullis_rules::access::{Act, act, on};
@@ -21,14 +29,12 @@ use portcullis_store::merge_requests::{
 };
 use portcullis_store::notes::{self, NewNote, Noteable};
 use portcullis_store::projects::{self, Merging};
-use portcullis_store::protected_branches;
 use portcullis_store::select::{Listing, Window};
 use portcullis_store::subscriptions::{self, Subscribable};
 use portcullis_store::users::User;
 
 use crate::Error;
 use crate::access::{Authorized, NamespaceFacts, Place, Viewer};
-use crate::branches::Protection;
 use crate::forge::Forge;
 use crate::noteables::{CommentedOn, Counts, CountsById, OnMergeRequest};
 
@@ -125,6 +131,11 @@ pub(crate) async fn with_details(
     let own = |people: &[(i64, User)], id: i64| {
         people.iter().filter(|(of, _)| *of == id).map(|(_, user)| user.clone()).collect()
     };
+    let mergings = found.iter().filter_map(|merge_request| {
+        let place = places.iter().find(|place| place.project == merge_request.project)?;
+        Some((merge_request, &place.merging))
+    });
+    let around = standing::circumstances(tx, &mergings.collect::<Vec<_>>()).await?;
     // A project that was deleted a moment ago is gone with its merge requests.
     let details = found.into_iter().filter_map(|merge_request| {
         let id = merge_request.id.0;
@@ -135,7 +146,11 @@ pub(crate) async fn with_details(
             reviewers: own(&reviewers, id),
             project_path: place.full_path.clone(),
             merging: place.merging,
-            standing: standing::detailed_status(&merge_request),
+            standing: standing::detailed_status(
+                &merge_request,
+                &place.merging,
+                &around.get(&merge_request.id).copied().unwrap_or_default(),
+            ),
             counts: counts.of(id),
             has_open_discussions: unresolved.iter().any(|(of, _)| *of == id),
             merge_request,
@@ -151,9 +166,7 @@ pub(crate) async fn get_alone<A: Act<On = on::Project>>(
     iid: i64,
 ) -> Result<MergeRequestAlone, Error> {
     let merge_request = get_in(tx, access, iid).await?;
-    let protections = protected_branches::of_project(tx, access.project()).await?;
-    let protection = Protection::of(&merge_request.target_branch, &protections);
-    let may_merge = access.also::<act::MergeMergeRequest>().is_ok() && protection.lets_merge(access.role());
+    let may_merge = standing::can_merge_into(tx, access, &merge_request.target_branch).await?;
     let details = with_details(tx, vec![merge_request]).await?.pop();
     let details = details.ok_or(Error::NotFound("Merge Request"))?;
     let subscribed = match access.viewer().identity() {
@@ -251,11 +264,12 @@ pub enum DivergedCommits {
 /// # Errors
 /// [`Error::NotFound`] when the project has none.
 pub async fn get(
-    forge: &Forge,
+    forge: &Arc<Forge>,
     access: &Authorized<act::ReadMergeRequests>,
     iid: i64,
     diverged: DivergedCommits,
 ) -> Result<MergeRequestAlone, Error> {
+    refresh::settle_now(forge, access, iid).await;
     let mut tx = forge.db().read().await?;
     let mut alone = get_alone(&mut tx, access, iid).await?;
     drop(tx);

@@ -8,7 +8,7 @@ use portcullis_store::projects;
 use serde_json::json;
 
 use super::{
-    MergeRequestAlone, branches, get_alone, record_closed_issues, record_event, same_branch, taken,
+    MergeRequestAlone, branches, get_alone, record_closed_issues, record_event, refresh, same_branch, taken,
     taken_meanwhile,
 };
 use crate::Error;
@@ -118,6 +118,7 @@ pub async fn create(
         let entry = entry.target("MergeRequest", id.0).details(json!({ "iid": iid }));
         audit::record(&mut tx, access.viewer(), entry, now).await?;
     }
+    refresh::ask(&mut tx, access.project(), iid, now).await?;
     let alone = get_alone(&mut tx, &access, iid).await?;
     occasions::merge_request(forge, &mut tx, &access, &alone.details, "open").await?;
     tx.commit().await?;

@@ -8,7 +8,8 @@ use portcullis_git::ObjectId;
 use portcullis_rules::access::{Act, on};
 use portcullis_rules::id::{EventId, ProjectId, UserId};
 use portcullis_store::db::Tx;
-use portcullis_store::merge_requests::MergeRequestState;
+use portcullis_store::issues::{self, Sight};
+use portcullis_store::merge_requests::{self, MergeRequestState};
 use portcullis_store::notes::Note;
 use portcullis_store::projects::{self, Project};
 use portcullis_store::users::User;
@@ -153,23 +154,36 @@ pub(crate) async fn issue<A: Act<On = on::Project>>(
     details: &IssueDetails,
     action: &str,
 ) -> Result<(), Error> {
+    let identity = access.identity()?;
+    let by = view_of_user(identity.user, &identity.name, &identity.username);
+    issue_by(forge, tx, access.project(), by, details, action).await
+}
+
+async fn issue_by(
+    forge: &Forge,
+    tx: &mut Tx,
+    project: ProjectId,
+    by: Value,
+    details: &IssueDetails,
+    action: &str,
+) -> Result<(), Error> {
     let confidential = details.issue.confidential_at.is_some();
     let (event, header, kind) = match confidential {
         true => ("confidential_issues_events", "Confidential Issue Hook", "confidential_issue"),
         false => ("issues_events", "Issue Hook", "issue"),
     };
-    let hooks = hooks_for(forge, tx, access.project(), event, None).await?;
+    let hooks = hooks_for(forge, tx, project, event, None).await?;
     if hooks.is_empty() {
         return Ok(());
     }
-    let Some(project) = projects::find(tx, access.project()).await? else { return Ok(()) };
-    let (identity, base) = (access.identity()?, forge.base_url());
+    let Some(project) = projects::find(tx, project).await? else { return Ok(()) };
+    let base = forge.base_url();
     let mut attributes = view_of_issue(details, &project, &base);
     attributes["action"] = json!(action);
     let body = json!({
         "object_kind": "issue",
         "event_type": kind,
-        "user": view_of_user(identity.user, &identity.name, &identity.username),
+        "user": by,
         "project": view_of_project(&project, &base),
         "object_attributes": attributes,
         "labels": view_of_labels(&details.labels),
@@ -232,18 +246,31 @@ pub(crate) async fn merge_request<A: Act<On = on::Project>>(
     details: &MergeRequestDetails,
     action: &str,
 ) -> Result<(), Error> {
-    let hooks = hooks_for(forge, tx, access.project(), "merge_requests_events", None).await?;
+    let identity = access.identity()?;
+    let by = view_of_user(identity.user, &identity.name, &identity.username);
+    merge_request_by(forge, tx, access.project(), by, details, action).await
+}
+
+async fn merge_request_by(
+    forge: &Forge,
+    tx: &mut Tx,
+    project: ProjectId,
+    by: Value,
+    details: &MergeRequestDetails,
+    action: &str,
+) -> Result<(), Error> {
+    let hooks = hooks_for(forge, tx, project, "merge_requests_events", None).await?;
     if hooks.is_empty() {
         return Ok(());
     }
-    let Some(project) = projects::find(tx, access.project()).await? else { return Ok(()) };
-    let (identity, base) = (access.identity()?, forge.base_url());
+    let Some(project) = projects::find(tx, project).await? else { return Ok(()) };
+    let base = forge.base_url();
     let mut attributes = view_of_merge_request(details, &project, &base);
     attributes["action"] = json!(action);
     let body = json!({
         "object_kind": "merge_request",
         "event_type": "merge_request",
-        "user": view_of_user(identity.user, &identity.name, &identity.username),
+        "user": by,
         "project": view_of_project(&project, &base),
         "object_attributes": attributes,
         "labels": view_of_labels(details.labels.iter().map(|label| &label.title)),
@@ -436,4 +463,30 @@ async fn new_commits(
         })
     });
     Ok((count, views.collect()))
+}
+
+/// Tells of a merge request that was merged, and of the issues that were closed with it.
+pub(crate) async fn merged(
+    forge: &Forge,
+    project: ProjectId,
+    iid: i64,
+    user: UserId,
+    closed: &[i64],
+) -> Result<(), Error> {
+    let mut tx = forge.db().begin().await?;
+    let Some(user) = users::find(&mut tx, user).await? else { return Ok(()) };
+    let by = view_of_user(user.id, &user.name, &user.username);
+    let Some(found) = merge_requests::find(&mut tx, project, iid, false).await? else { return Ok(()) };
+    for details in crate::merge_requests::with_details(&mut tx, vec![found]).await? {
+        merge_request_by(forge, &mut tx, project, by.clone(), &details, "merge").await?;
+    }
+    let mut issues_closed = Vec::new();
+    for iid in closed {
+        issues_closed.extend(issues::find(&mut tx, project, *iid, Sight::Everything).await?);
+    }
+    for details in crate::issues::all_with_details(&mut tx, issues_closed).await? {
+        issue_by(forge, &mut tx, project, by.clone(), &details, "close").await?;
+    }
+    tx.commit().await?;
+    Ok(())
 }

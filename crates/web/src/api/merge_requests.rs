@@ -7,15 +7,13 @@ use portcullis_app::access::Authorized;
 use portcullis_app::merge_requests::approvals::{self, Approvals};
 use portcullis_app::merge_requests::changing::{self, MergeRequestChanges, StateEvent};
 use portcullis_app::merge_requests::opening::{self, NewMergeRequestRequest};
-use portcullis_app::merge_requests::standing::is_draft;
+use portcullis_app::merge_requests::standing::{has_conflicts, is_draft};
 use portcullis_app::merge_requests::{
     self, DivergedCommits, MergeRequestAlone, MergeRequestDetails, Scope, relations,
 };
 use portcullis_app::milestones as planned;
 use portcullis_app::records::issues::{AssigneeFilter, MilestoneWanted};
-use portcullis_app::records::merge_requests::{
-    MergeRequestFilter, MergeRequestOrder, MergeRequestState, MergeStatus,
-};
+use portcullis_app::records::merge_requests::{MergeRequestFilter, MergeRequestOrder, MergeRequestState};
 use portcullis_app::records::select::Listing;
 use portcullis_rules::access::act;
 use portcullis_rules::id::{MilestoneId, ProjectId, UserId};
@@ -151,7 +149,7 @@ pub(super) fn view(details: &MergeRequestDetails, base: &BaseUrl, now: i64) -> V
         "squash": merge_request.squash,
         "squash_on_merge": details.merging.squash.squashes(Some(merge_request.squash)),
         "task_completion_status": { "count": tasks.all, "completed_count": tasks.completed },
-        "has_conflicts": merge_request.merge_status == MergeStatus::CannotBeMerged,
+        "has_conflicts": has_conflicts(merge_request),
         "blocking_discussions_resolved":
             !(details.merging.needs_resolved_discussions && details.has_open_discussions),
     });
