@@ -74,6 +74,8 @@ struct Place {
     link: i64,
     /// A web hook.
     hook: i64,
+    /// What the merge request of the place held at one time.
+    version: i64,
 }
 
 /// One answer: the status, and a text that its body must be or, after `…`, must contain.
@@ -132,6 +134,7 @@ fn refusal(door: Door, action: Action, denial: Denial, caller: &Caller) -> Answe
         (_, A::ListAccessTokens | A::RotateAccessToken, _) => {
             answer(401, r#"{"message":"401 Unauthorized"}"#)
         }
+        (_, A::MergeMergeRequest, Denial::RoleTooLow(_)) => answer(401, r#"{"message":"401 Unauthorized"}"#),
         (_, A::RotateOwnAccessToken, _) if bot => answer(401, r#"{"message":"401 Unauthorized"}"#),
         (_, A::RotateOwnAccessToken, _) => answer(405, r#"{"message":"405 Method Not Allowed"}"#),
         (_, A::CreateAccessToken, Denial::RoleTooLow(_) | Denial::NotForBots) => answer(
@@ -339,6 +342,7 @@ fn address(
         "{token_id}" => place.token.to_string(),
         "{name}" => "main".to_owned(),
         "{iid}" => "1".to_owned(),
+        "{version_id}" => place.version.to_string(),
         "{note_id}" if route.path.contains("/merge_requests/") => place.merge_request_note.to_string(),
         "{note_id}" => place.note.to_string(),
         // A comment that nobody answered is a discussion of its own.
@@ -587,8 +591,14 @@ fn project_place(
     assert_eq!(iid, 1);
     let note =
         forge.root().post(&project.path("/issues/1/notes"), json!({ "body": "a comment" })).expect(201);
-    let root = forge.root().get("/user").expect(200).json()["id"].as_i64().unwrap();
-    forge.merge_request(project.id, root, "a merge request");
+    let branch = json!({ "branch": "topic", "ref": "main" });
+    forge.root().post(&project.path("/repository/branches"), branch).expect(201);
+    let merge_request =
+        json!({ "source_branch": "topic", "target_branch": "main", "title": "a merge request" });
+    forge.root().post(&project.path("/merge_requests"), merge_request).expect(201);
+    forge.root().get(&project.path("/merge_requests/1")).expect(200);
+    let versions = forge.root().get(&project.path("/merge_requests/1/versions")).expect(200).json();
+    let version = versions[0]["id"].as_i64().unwrap();
     let merge_request_note = forge
         .root()
         .post(&project.path("/merge_requests/1/notes"), json!({ "body": "a comment" }))
@@ -629,11 +639,6 @@ fn project_place(
     let link = json!({ "name": "a", "url": "https://example.com/a", "filepath": "/a" });
     let release = json!({ "tag_name": "r1", "ref": "main", "assets": { "links": [link] } });
     let release = forge.root().post(&project.path("/releases"), release).expect(201).json();
-    let branch = json!({ "branch": "topic", "ref": "main" });
-    forge.root().post(&project.path("/repository/branches"), branch).expect(201);
-    let merge_request =
-        json!({ "source_branch": "topic", "target_branch": "main", "title": "a merge request" });
-    forge.root().post(&project.path("/merge_requests"), merge_request).expect(201);
     if features != FeatureAccess::Enabled {
         let body = json!({
             "issues_access_level": features.name(),
@@ -677,6 +682,7 @@ fn project_place(
         milestone: milestone["id"].as_i64().unwrap(),
         link: release["assets"]["links"][0]["id"].as_i64().unwrap(),
         hook: hook["id"].as_i64().unwrap(),
+        version,
     }
 }
 
@@ -741,6 +747,7 @@ impl World {
             milestone: 1,
             link: 1,
             hook: 1,
+            version: 1,
         };
         let mut groups = Vec::new();
         let mut of_group = everybody.clone();
@@ -767,6 +774,7 @@ impl World {
                 milestone: 1,
                 link: 1,
                 hook: 1,
+                version: 1,
             });
         }
         let group = groups[2].id.parse().unwrap();

@@ -274,6 +274,91 @@ fn a_server_killed_at_any_moment_keeps_every_push_that_it_acknowledged() {
     git.run(&["clone", "-q", &url, "whole"]).works();
 }
 
+/// Opens merge requests and merges them, one after the other, until told to stop. Returns those whose merge was
+/// acknowledged, and how often no answer came.
+fn keep_merging(caller: &Caller, project: &Project, stop: &AtomicBool) -> (Vec<i64>, usize) {
+    let (mut merged, mut unanswered) = (Vec::new(), 0);
+    for number in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let branch = format!("topic-{number}");
+        let file = json!([{ "action": "create", "file_path": branch, "content": branch }]);
+        let body =
+            json!({ "branch": branch, "start_branch": "main", "commit_message": branch, "actions": file });
+        let opened = json!({ "source_branch": branch, "target_branch": "main", "title": branch });
+        let committed = caller.try_post(&project.path("/repository/commits"), &body);
+        let opened = committed.and_then(|_| caller.try_post(&project.path("/merge_requests"), &opened));
+        let done = opened.and_then(|answer| {
+            let iid = if answer.status == 201 { answer.json()["iid"].as_i64() } else { None };
+            let Some(iid) = iid else { return Ok(None) };
+            let path = format!("/api/v4{}", project.path(&format!("/merge_requests/{iid}/merge")));
+            let answer = caller.try_send("PUT", &path, &[], b"")?;
+            Ok((answer.status == 200).then_some(iid))
+        });
+        match done {
+            Ok(iid) => merged.extend(iid),
+            Err(_) => {
+                unanswered += 1;
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+    (merged, unanswered)
+}
+
+#[test]
+fn a_merge_request_is_merged_exactly_when_its_commits_are_in_the_target() {
+    let _turn = turn();
+    let mut program = program!();
+    let root = program.root();
+    let project = Project::create(&root, "acme");
+    let (_, bot) = project.token(&root, &["api"]);
+    let stop = AtomicBool::new(false);
+    let mut kills = 0;
+    let (acknowledged, unanswered) = std::thread::scope(|scope| {
+        let merging = scope.spawn(|| keep_merging(&bot, &project, &stop));
+        let stopping = Stopping(&stop);
+        let begun = Instant::now();
+        while begun.elapsed() < SEASON {
+            sleep_up_to(500);
+            if kills % 2 == 0 {
+                program.kill_with_children()
+            } else {
+                program.kill()
+            }
+            kills += 1;
+            program.restart();
+        }
+        drop(stopping);
+        merging.join().expect("the merging ends")
+    });
+    eventually("a Git process is left", 10, || program.children().is_empty());
+    expect_whole_repositories(&program.data());
+    let git = Git::default();
+    git.run(&["clone", "-q", "--mirror", &project.git_url(&bot), "mirror"]).works();
+    // What was about to happen and did not is known for sure when Git can no longer be at it.
+    let differs = || {
+        let mut found = all(&root, &project.path("/merge_requests"));
+        found.retain(|it| {
+            let head = it["sha"].as_str().unwrap();
+            let there = git.run_in("mirror", &["merge-base", "--is-ancestor", head, "main"]).ok;
+            (it["state"] == "merged") != there
+        });
+        found
+    };
+    eventually("the records and the branch differ", 90, || differs().is_empty());
+    let merged = all(&root, &project.path("/merge_requests?state=merged"));
+    let lost = acknowledged.iter().filter(|iid| merged.iter().all(|it| it["iid"] != json!(iid))).count();
+    eprintln!(
+        "merges: {kills} kills; {} acknowledged, {} recorded, {unanswered} without an answer, {lost} lost",
+        acknowledged.len(),
+        merged.len()
+    );
+    assert_eq!(lost, 0);
+    assert!(!acknowledged.is_empty() && unanswered > 0, "the kills hit nothing");
+}
+
 /// Posts the same again and again until told to stop, a project each time by another name. Returns how often no answer
 /// came.
 fn keep_creating(

@@ -75,7 +75,7 @@ fn a_merge_request_is_opened_and_read_in_gitlabs_shape() {
         "author": own, "assignees": [own], "assignee": own, "reviewers": [person],
         "source_project_id": project.id, "target_project_id": project.id, "labels": ["bug", "deps"],
         "draft": true, "work_in_progress": true, "imported": false, "imported_from": "none", "milestone": milestone,
-        "merge_when_pipeline_succeeds": false, "merge_status": "unchecked", "detailed_merge_status": "draft_status",
+        "merge_when_pipeline_succeeds": false, "merge_status": "unchecked", "detailed_merge_status": "unchecked",
         "merge_after": null, "sha": tip, "merge_commit_sha": null, "squash_commit_sha": null,
         "discussion_locked": false, "should_remove_source_branch": null, "force_remove_source_branch": true,
         "prepared_at": NOW,
@@ -100,10 +100,12 @@ fn a_merge_request_is_opened_and_read_in_gitlabs_shape() {
         Value::from(pairs.collect::<serde_json::Map<_, _>>())
     };
     assert_eq!(made, joined(&[&expected, &further, &alone]));
+    // Its branches are looked at when it is read.
+    let looked = json!({ "merge_status": "can_be_merged", "detailed_merge_status": "draft_status" });
     let one = project.path("/merge_requests/1");
-    assert_eq!(bot.get(&one).expect(200).json(), made);
+    assert_eq!(bot.get(&one).expect(200).json(), joined(&[&expected, &further, &alone, &looked]));
     let list = bot.get(&project.path("/merge_requests")).expect(200);
-    assert_eq!(list.json(), json!([joined(&[&expected, &further])]));
+    assert_eq!(list.json(), json!([joined(&[&expected, &further, &looked])]));
     // The default branch is protected: Maintainers merge into it.
     assert_eq!(forge.root().get(&one).json()["user"]["can_merge"], true);
     assert_eq!(project.member(40).get(&one).json()["user"]["can_merge"], true);
@@ -111,7 +113,7 @@ fn a_merge_request_is_opened_and_read_in_gitlabs_shape() {
     commit(forge.root(), &project, "main", "later.txt");
     let query = "?include_diverged_commits_count=true&include_rebase_in_progress=true&render_html=true";
     let asked = bot.get(&format!("{one}{query}")).expect(200).json();
-    assert_eq!((&asked["diverged_commits_count"], &asked["rebase_in_progress"]), (&json!(0), &json!(false)));
+    assert_eq!((&asked["diverged_commits_count"], &asked["rebase_in_progress"]), (&json!(1), &json!(false)));
     let simple = bot.get(&project.path("/merge_requests?view=simple")).expect(200).json();
     assert_eq!(simple[0].as_object().unwrap().len(), 9);
     let detailed = bot.get(&project.path("/merge_requests?with_labels_details=true")).expect(200).json();
@@ -408,7 +410,7 @@ fn a_merge_request_is_changed() {
         (json!({ "labels": ["q"] }), "labels", json!(["q"])),
         (json!({ "description": null }), "description", json!("")),
         (json!({ "title": "[Draft] c" }), "draft", json!(true)),
-        (json!({ "title": "c" }), "detailed_merge_status", json!("checking")),
+        (json!({ "title": "c" }), "draft", json!(false)),
         (json!({ "squash": false }), "squash", json!(false)),
     ] {
         assert_eq!(bot.put(&one, body.clone()).expect(200).json()[key], value, "{body}");

@@ -501,3 +501,35 @@ fn a_name_that_means_an_address_of_the_local_network_is_not_called() {
     let path = project.path(&format!("/hooks/{}", made["id"]));
     assert_eq!(forge.root().get(&path).json()["alert_status"], "temporarily_disabled");
 }
+
+#[test]
+fn a_merge_and_the_issue_it_closes_are_told() {
+    let forge = local_forge();
+    let receiver = Receiver::new();
+    let project = forge.project("private");
+    let bot = project.token(&["api"], 40);
+    let issue = bot.issue(project.id, "a bug");
+    let files = json!([{ "action": "create", "file_path": "a", "content": "a" }]);
+    let body = json!({ "branch": "topic", "start_branch": "main", "commit_message": "a", "actions": files });
+    bot.post(&project.path("/repository/commits"), body).expect(201);
+    let body = json!({
+        "source_branch": "topic", "target_branch": "main", "title": "A fix", "description": format!("Fixes #{issue}"),
+    });
+    bot.post(&project.path("/merge_requests"), body).expect(201);
+    let events = json!({
+        "url": receiver.url, "push_events": false, "merge_requests_events": true, "issues_events": true,
+    });
+    hook(&forge, &project, events);
+    bot.put(&project.path("/merge_requests/1/merge"), json!({})).expect(200);
+    forge.run_jobs();
+    let calls = receiver.take();
+    assert_eq!(calls.len(), 2, "{calls:?}");
+    let of = |kind: &str| calls.iter().find(|call| call.body["object_kind"] == kind).unwrap();
+    let merged = of("merge_request").expect("Merge Request Hook", "merge_request");
+    let attributes = &merged["object_attributes"];
+    assert_eq!((&attributes["action"], &attributes["state"]), (&json!("merge"), &json!("merged")));
+    assert_eq!(merged["user"]["id"], json!(bot.user_id));
+    let closed = of("issue").expect("Issue Hook", "issue");
+    let attributes = &closed["object_attributes"];
+    assert_eq!((&attributes["iid"], &attributes["action"]), (&json!(issue), &json!("close")));
+}
