@@ -132,3 +132,102 @@ fn clients_may_tell_what_they_were_used_for() {
     let refused: Value = json!({ "message": "401 Unauthorized" });
     forge.anyone().post("/usage_data/track_event", told).expect_json(401, refused);
 }
+
+#[test]
+fn links_to_pages_stay_where_the_client_already_is() {
+    let forge = forge!(|settings| settings.external_url = Some("https://git.example.com".to_owned()));
+    for _ in 0..2 {
+        forge.project("private");
+    }
+    let link = |headers: &[(&str, &str)]| {
+        let answer = forge.root().send("GET", "/api/v4/projects?per_page=1", headers, b"").expect(200);
+        answer.header("link").unwrap().to_owned()
+    };
+    let own = link(&[]);
+    assert!(
+        own.split(", ").all(|link| link.starts_with(&format!("<{}/api/v4/projects?", forge.url))),
+        "{own}"
+    );
+    // Behind a proxy, nobody knows what the proxy was called with.
+    let proxied = link(&[("x-forwarded-for", "192.0.2.7")]);
+    assert!(proxied.starts_with("<https://git.example.com/api/v4/projects?"), "{proxied}");
+    // All other addresses are those that everybody uses.
+    let project = &forge.root().get("/projects?per_page=1").expect(200).json()[0];
+    assert!(project["web_url"].as_str().unwrap().starts_with("https://git.example.com/"), "{project}");
+}
+
+#[test]
+fn what_is_no_route_and_what_is_no_method_of_one_is_said_in_json() {
+    let forge = forge!();
+    let project = forge.project("public");
+    for caller in [&forge.anyone(), forge.root()] {
+        for path in ["/nothing", "/projects/1/nothing", ""] {
+            let answer = caller.get(path);
+            assert_eq!(answer.header("content-type"), Some("application/json"), "{path}");
+            answer.expect_json(404, json!({ "error": "404 Not Found" }));
+        }
+        for (method, path, allowed) in [
+            ("PATCH", project.path(""), "GET,HEAD,PUT,DELETE"),
+            ("DELETE", "/version".to_owned(), "GET,HEAD"),
+            ("POST", project.path("/issues/1"), "GET,HEAD,PUT,DELETE"),
+            ("GET", project.path("/archive"), "POST"),
+            ("TRACE", project.path("/archive"), "POST"),
+        ] {
+            let answer = caller.send(method, &format!("/api/v4{path}"), &[], b"");
+            assert_eq!(answer.header("content-type"), Some("application/json"), "{method} {path}");
+            let mut found: Vec<_> = answer.header("allow").unwrap_or_default().split(',').collect();
+            let mut expected: Vec<_> = allowed.split(',').collect();
+            (found.sort_unstable(), expected.sort_unstable());
+            assert_eq!(found, expected, "{method} {path}");
+            answer.expect_json(405, json!({ "message": "405 Method Not Allowed" }));
+        }
+    }
+}
+
+#[test]
+fn an_administrator_acts_as_another_person_and_the_audit_log_names_both() {
+    let forge = forge!();
+    let ana = forge.person("ana");
+    let root = forge.root().get("/user").expect(200).json()["id"].clone();
+    let id = ana.id.to_string();
+    for sudo in ["ana", id.as_str()] {
+        let by_header = forge.root().send("GET", "/api/v4/user", &[("Sudo", sudo)], b"").expect(200);
+        assert_eq!(by_header.json()["username"], json!("ana"));
+        let by_parameter = forge.root().get(&format!("/user?sudo={sudo}")).expect(200);
+        assert_eq!(by_parameter.json()["username"], json!("ana"));
+        // The other's rights are what counts, and not those of the administrator.
+        forge
+            .root()
+            .get(&format!("/audit_events?sudo={sudo}"))
+            .expect_json(403, json!({ "message": "403 Forbidden" }));
+    }
+    let new = json!({ "name": "hers", "path": "hers" });
+    let project = forge.root().post("/projects?sudo=ana", new).expect(201).json();
+    assert_eq!((&project["creator_id"], &project["namespace"]["path"]), (&json!(ana.id), &json!("ana")));
+    let log = forge.root().get(&format!("/projects/{}/audit_events", project["id"])).expect(200).json();
+    assert_eq!(
+        (&log[0]["author_id"], &log[0]["details"]["impersonator_id"]),
+        (&json!(ana.id), &root),
+        "{log}"
+    );
+}
+
+#[test]
+fn only_an_administrator_with_the_scope_acts_as_somebody_else() {
+    let forge = forge!();
+    let (ana, bob) = (forge.person("ana"), forge.person("bob"));
+    let project = forge.project("private");
+    let bot = project.token(&["api"], 40);
+    for caller in [&ana.caller, &bot.caller] {
+        let refused = caller.get("/user?sudo=bob").expect(403).json();
+        assert!(refused["message"].as_str().unwrap().starts_with("403 Forbidden"), "{refused}");
+    }
+    let without = forge.with_token(&forge.personal_token("root", &["api"]));
+    assert_eq!(without.get("/user?sudo=bob").expect(403).json()["error"], json!("insufficient_scope"));
+    forge.root().get("/user?sudo=nobody").expect_json(404, json!({ "message": "404 User Not Found" }));
+    // Nobody becomes a bot, and nobody who is blocked.
+    forge.root().get(&format!("/user?sudo={}", bot.user_id)).expect(404);
+    forge.root().post(&format!("/users/{}/block", bob.id), json!({})).expect(201);
+    forge.root().get("/user?sudo=bob").expect(403);
+    forge.anyone().get("/user?sudo=bob").expect(401);
+}

@@ -83,23 +83,33 @@ impl Client {
 pub struct BaseUrl(pub Arc<str>);
 
 impl BaseUrl {
-    /// Returns the configured address, or the one that the client used. Links lead to where the client already is,
-    /// because clients refuse to follow a page to another origin.
+    /// Returns the configured address, or the one that the client used.
     pub fn of(parts: &Parts, settings: &Settings) -> BaseUrl {
-        if let Some(url) = &settings.external_url {
-            return BaseUrl(Arc::from(url.trim_end_matches('/')));
+        match &settings.external_url {
+            Some(url) => BaseUrl(Arc::from(url.trim_end_matches('/'))),
+            None => BaseUrl::called(parts)
+                .unwrap_or_else(|| BaseUrl(Arc::from(format!("http://{}", settings.listen)))),
         }
+    }
+
+    /// Returns the address that links to other pages of a list begin with: the one that the client called, also where
+    /// another one is configured, because clients do not follow a page to another origin. Behind a proxy it is the
+    /// configured one: what the proxy was called with may not have come through.
+    pub fn of_pages(parts: &Parts, settings: &Settings) -> BaseUrl {
+        let proxied = ["x-forwarded-for", "forwarded"].iter().any(|name| parts.headers.contains_key(*name));
+        BaseUrl::called(parts).filter(|_| !proxied).unwrap_or_else(|| BaseUrl::of(parts, settings))
+    }
+
+    /// Returns the address that the client called, if it said so.
+    fn called(parts: &Parts) -> Option<BaseUrl> {
         let host = parts
             .headers
             .get("host")
             .and_then(|value| value.to_str().ok())
             .or_else(|| parts.uri.authority().map(|authority| authority.as_str()))
-            .filter(|host| is_host(host));
+            .filter(|host| is_host(host))?;
         let scheme = if Client::from_parts(parts).encrypted { "https" } else { "http" };
-        match host {
-            Some(host) => BaseUrl(Arc::from(format!("{scheme}://{host}"))),
-            None => BaseUrl(Arc::from(format!("{scheme}://{}", settings.listen))),
-        }
+        Some(BaseUrl(Arc::from(format!("{scheme}://{host}"))))
     }
 
     /// Returns the host name, without a port.

@@ -9,7 +9,7 @@ use portcullis_app::access::Authorized;
 use portcullis_app::archives::{self, ArchiveFormat};
 use portcullis_rules::access::act;
 
-use super::ApiResult;
+use super::{ApiResult, unmeasured};
 use crate::AppState;
 use crate::params::Params;
 
@@ -34,7 +34,7 @@ pub async fn download(
     let archive = archives::find(&state.forge, &access, revision.as_deref(), path.as_deref(), format).await?;
     let disposition = format!("attachment; filename=\"{}.{}\"", archive.name, format.extension());
     let body = match method {
-        Method::HEAD => Body::empty(),
+        Method::HEAD => unmeasured(),
         _ => Body::from_stream(archives::download(&state.forge, &access, archive).await?.body),
     };
     let mut response = Response::new(body);

@@ -19,7 +19,7 @@ use portcullis_app::files::{self, BlamedLines, Blob, Content, File, MAX_FILE_BYT
 use portcullis_rules::access::act;
 use serde_json::{Value, json};
 
-use super::{ApiResult, PathParts, commits, ok, path_text};
+use super::{ApiResult, PathParts, commits, ok, path_text, unmeasured};
 use crate::AppState;
 use crate::error::ApiError;
 use crate::params::{Params, Reader};
@@ -31,15 +31,15 @@ const LOOKED_AT_BYTES: usize = 8000;
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("private, max-age=0, must-revalidate");
 
 /// The mark of an answer: as long as it is the same, so is what is in the answer.
-struct Mark(String);
+pub(super) struct Mark(String);
 
 impl Mark {
-    fn of(parts: &[&str]) -> Mark {
+    pub(super) fn of(parts: &[&str]) -> Mark {
         Mark(format!("W/\"{}\"", parts.join("-")))
     }
 
     /// Says whether the client has an answer with this mark.
-    fn is_known(&self, headers: &HeaderMap) -> bool {
+    pub(super) fn is_known(&self, headers: &HeaderMap) -> bool {
         let strong = |mark: &str| mark.trim().trim_start_matches("W/").to_owned();
         let wanted = strong(&self.0);
         headers
@@ -50,7 +50,7 @@ impl Mark {
             .any(|mark| mark.trim() == "*" || strong(mark) == wanted)
     }
 
-    fn put(&self, mut response: Response) -> Response {
+    pub(super) fn put(&self, mut response: Response) -> Response {
         let headers = response.headers_mut();
         if let Ok(value) = HeaderValue::from_str(&self.0) {
             headers.insert(ETAG, value);
@@ -59,7 +59,7 @@ impl Mark {
         response
     }
 
-    fn unchanged(&self) -> Response {
+    pub(super) fn unchanged(&self) -> Response {
         self.put(StatusCode::NOT_MODIFIED.into_response())
     }
 }
@@ -187,7 +187,7 @@ pub async fn get(
     let described = about.put(mark.put(ok(Value::Null)));
     // Also of a file that is too large for an answer.
     if method == Method::HEAD {
-        return Ok(described.map(|_| Body::empty()));
+        return Ok(described.map(|_| unmeasured()));
     }
     must_fit(&file.blob)?;
     let object = json!({
@@ -317,11 +317,11 @@ pub async fn blame(
     let path = path_text(&parts, "file_path").trim_matches('/');
     let file = files::get(&state.forge, &access, &revision, path).await?;
     let last_commit = files::last_commit(&state.forge, &access, &file, path).await?.to_string();
-    let lines = match method {
-        Method::HEAD => Vec::new(),
-        _ => files::blame(&state.forge, &access, &file, path, range.flatten()).await?,
-    };
     let about = About { file: &file, path, revision: &revision, last_commit };
+    if method == Method::HEAD {
+        return Ok(about.put(ok(Value::Null)).map(|_| unmeasured()));
+    }
+    let lines = files::blame(&state.forge, &access, &file, path, range.flatten()).await?;
     Ok(about.put(ok(lines.iter().map(blamed_view).collect::<Vec<_>>())))
 }
 

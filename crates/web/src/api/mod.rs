@@ -47,6 +47,9 @@ pub mod users;
 pub mod version;
 pub mod webhooks;
 
+use std::convert::Infallible;
+
+use axum::body::{Body, Bytes};
 use axum::extract::FromRequestParts;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::request::Parts;
@@ -107,11 +110,13 @@ pub struct Surroundings {
 }
 
 impl FromRequestParts<AppState> for Surroundings {
-    type Rejection = std::convert::Infallible;
+    type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Self::Rejection> {
         let base = BaseUrl::of(parts, state.forge.settings());
-        Ok(Surroundings { page: Page::of(parts), links: PageLinks::of(parts, &base), base })
+        let (page, pages) = (Page::of(parts), BaseUrl::of_pages(parts, state.forge.settings()));
+        let links = PageLinks::of(parts, &pages);
+        Ok(Surroundings { base, page, links })
     }
 }
 
@@ -181,6 +186,12 @@ pub fn ok(body: impl Serialize) -> Response {
 /// Returns JSON that is written already.
 pub fn json_text(status: StatusCode, text: String) -> Response {
     (status, [(CONTENT_TYPE, HeaderValue::from_static("application/json"))], text).into_response()
+}
+
+/// Returns the body of an answer to `HEAD` whose length with `GET` nobody has computed: nothing is said about it, where an
+/// empty body would say that it is 0.
+pub fn unmeasured() -> Body {
+    Body::from_stream(futures_util::stream::empty::<Result<Bytes, Infallible>>())
 }
 
 /// Returns `204 No Content`.
