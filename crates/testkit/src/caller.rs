@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 use ureq::http::{HeaderMap, Method, Request};
 
+use crate::contract;
+
 /// Somebody who sends requests, with or without a token.
 #[derive(Clone)]
 pub struct Caller {
@@ -79,7 +81,7 @@ impl Caller {
         body: &[u8],
     ) -> Result<Answer, ureq::Error> {
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        let mut request = Request::builder().method(method.clone()).uri(format!("{}{path}", self.url));
         if let Some(token) = &self.token {
             request = request.header("PRIVATE-TOKEN", token);
         }
@@ -92,7 +94,9 @@ impl Caller {
         let mut answer = self.agent.run(request)?;
         let bytes = answer.body_mut().with_config().limit(64 << 20).read_to_vec()?;
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        Ok(Answer { status: answer.status().as_u16(), headers: answer.headers().clone(), text })
+        let answer = Answer { status: answer.status().as_u16(), headers: answer.headers().clone(), text };
+        contract::check(method.as_str(), path, &answer);
+        Ok(answer)
     }
 
     /// Posts JSON to a server that may be gone, or go while it answers.

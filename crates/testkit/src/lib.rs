@@ -15,6 +15,7 @@
 
 mod caller;
 mod connection;
+pub mod contract;
 mod forge;
 mod git;
 mod postgres;

@@ -96,7 +96,7 @@ fn api(parts: &Parts, query_allowed: bool) -> Presented {
 
 /// Returns whether a route of the API takes the password of Basic as Git does: those of package clients and of Terraform,
 /// which know nothing else.
-fn takes_basic(path: &str) -> bool {
+pub(crate) fn takes_basic(path: &str) -> bool {
     let mut segments = path.strip_prefix("/api/v4/projects/").unwrap_or_default().split('/').skip(1);
     matches!(
         (segments.next(), segments.next()),

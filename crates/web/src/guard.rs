@@ -263,3 +263,21 @@ impl FromRequestParts<AppState> for AddressOnly {
         Ok(AddressOnly)
     }
 }
+
+/// A description of this version of the forge, and of nothing that is in it.
+#[derive(Clone, Copy, Debug)]
+pub struct AboutVersion;
+
+impl Guard for AboutVersion {
+    const ACCESS: Access = Access::Public(
+        "it describes this version of the forge, and nothing that is in it or how it is set up",
+    );
+}
+
+impl FromRequestParts<AppState> for AboutVersion {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(_: &mut Parts, _: &AppState) -> Result<Self, Self::Rejection> {
+        Ok(AboutVersion)
+    }
+}

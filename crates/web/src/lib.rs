@@ -15,6 +15,7 @@ pub mod front;
 pub mod git;
 pub mod guard;
 mod multipart;
+pub mod openapi;
 pub mod operations;
 pub mod pagination;
 pub mod params;

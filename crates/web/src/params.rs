@@ -20,6 +20,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::AppState;
 use crate::error::ApiError;
 use crate::multipart::Multipart;
+use crate::openapi::observed::Observer;
+use crate::openapi::parameters::{Kind, Others};
 
 /// More parameters than this are not looked at.
 const MAX_PARAMETERS: usize = 1000;
@@ -121,7 +123,7 @@ fn place(into: &mut Value, parts: &[&str], path: &str, numbers: &mut HashMap<Str
 
 /// The parameters of a request. As an extractor it comes last: the guard has answered before the body is read.
 #[derive(Debug, Default)]
-pub struct Params(Map<String, Value>);
+pub struct Params(Map<String, Value>, Observer);
 
 impl Params {
     fn add_pairs(&mut self, pairs: impl IntoIterator<Item = (String, String)>) {
@@ -142,7 +144,7 @@ impl Params {
     /// Reads the parameters of a request whose body has at most `limit` bytes.
     async fn of(request: Request, limit: usize) -> Result<Params, ApiError> {
         let (parts, body) = request.into_parts();
-        let mut params = Params::default();
+        let mut params = Params(Map::new(), Observer::of(&parts));
         params.add_pairs(query_pairs(parts.uri.query().unwrap_or_default()));
         let bytes = collect(body, limit).await?;
         if bytes.is_empty() {
@@ -201,18 +203,19 @@ impl Params {
     /// # Errors
     /// The answer to a NUL character.
     pub fn of_query(parts: &Parts) -> Result<Params, ApiError> {
-        let mut params = Params::default();
+        let mut params = Params(Map::new(), Observer::of(parts));
         params.add_pairs(query_pairs(parts.uri.query().unwrap_or_default()));
         params.without_nul()
     }
 
     /// Begins to read.
     pub fn read(&self) -> Reader<'_> {
-        Reader { values: &self.0, within: None, problems: Vec::new() }
+        Reader { values: &self.0, within: None, problems: Vec::new(), observer: self.1.clone() }
     }
 
     /// Returns whether a parameter was sent, whatever its value.
     pub fn has(&self, name: &str) -> bool {
+        self.1.read(name, || Kind::Any);
         self.0.contains_key(name)
     }
 }
@@ -304,14 +307,16 @@ pub struct Reader<'a> {
     /// The parameter that these values are parts of.
     within: Option<&'a str>,
     problems: Vec<String>,
+    observer: Observer,
 }
 
 impl<'a> Reader<'a> {
     /// Reads the parts of a parameter that is an object. What is wrong with them is named like everything else.
     pub fn object<T>(&mut self, name: &'a str, read: impl FnOnce(&mut Reader<'a>) -> T) -> Option<T> {
+        self.observer.read(name, || Kind::Object);
         match self.values.get(name).filter(|value| !value.is_null())? {
             Value::Object(values) => {
-                let mut parts = Reader { values, within: Some(name), problems: Vec::new() };
+                let mut parts = self.inside(name, values);
                 let found = read(&mut parts);
                 self.problems.append(&mut parts.problems);
                 Some(found)
@@ -329,6 +334,7 @@ impl<'a> Reader<'a> {
         name: &'a str,
         mut read: impl FnMut(&mut Reader<'a>) -> T,
     ) -> Option<Vec<T>> {
+        self.observer.read(name, || Kind::Objects);
         let Value::Array(items) = self.values.get(name).filter(|value| !value.is_null())? else {
             self.invalid(name);
             return None;
@@ -339,7 +345,7 @@ impl<'a> Reader<'a> {
                 self.invalid(name);
                 return None;
             };
-            let mut parts = Reader { values, within: Some(name), problems: Vec::new() };
+            let mut parts = self.inside(name, values);
             found.push(read(&mut parts));
             for problem in parts.problems {
                 // The same is often wrong with all of them.
@@ -351,6 +357,11 @@ impl<'a> Reader<'a> {
         Some(found)
     }
 
+    /// Returns a reader of what is in a parameter.
+    fn inside(&self, name: &'a str, values: &'a Map<String, Value>) -> Reader<'a> {
+        Reader { values, within: Some(name), problems: Vec::new(), observer: self.observer.inside(name) }
+    }
+
     /// Notes what is wrong with a parameter.
     pub fn problem(&mut self, name: &str, problem: &str) {
         let place = self.within.map_or_else(|| name.to_owned(), |within| format!("{within}[{name}]"));
@@ -359,6 +370,7 @@ impl<'a> Reader<'a> {
 
     /// Returns a text that must be one of `words`; a blank one counts as absent.
     pub fn allowed(&mut self, name: &str, words: &[&str]) -> Option<String> {
+        self.observer.read(name, || Kind::words(words, Others::Refused));
         let text = self.filled_text(name)?;
         if words.contains(&text.as_str()) {
             return Some(text);
@@ -374,6 +386,7 @@ impl<'a> Reader<'a> {
         words: &[&str],
         meaning: impl FnOnce(&str) -> Option<T>,
     ) -> Option<Option<T>> {
+        self.observer.read(name, || Kind::words(words, Others::Null));
         if self.is_cleared(name)? {
             return Some(None);
         }
@@ -383,6 +396,7 @@ impl<'a> Reader<'a> {
 
     /// Returns whether a parameter was sent without a value; `None` when it was not sent.
     pub fn is_cleared(&self, name: &str) -> Option<bool> {
+        self.observer.read(name, || Kind::Any);
         Some(match self.values.get(name)? {
             Value::Null => true,
             Value::String(text) => text.trim().is_empty(),
@@ -404,6 +418,7 @@ impl<'a> Reader<'a> {
 
     /// Returns a text. Numbers are taken as they are written.
     pub fn text(&mut self, name: &str) -> Option<String> {
+        self.observer.read(name, || Kind::Text);
         match self.value(name) {
             None => None,
             Some(Value::String(text)) => Some(text.clone()),
@@ -423,6 +438,8 @@ impl<'a> Reader<'a> {
 
     /// Returns a text that must be there.
     pub fn required_text(&mut self, name: &str) -> String {
+        self.observer.read(name, || Kind::Text);
+        self.observer.required(name);
         match self.value(name) {
             None => {
                 self.missing(name);
@@ -434,6 +451,7 @@ impl<'a> Reader<'a> {
 
     /// Returns a number, also from a string.
     pub fn integer(&mut self, name: &str) -> Option<i64> {
+        self.observer.read(name, || Kind::Integer);
         let number = match self.value(name)? {
             Value::Number(number) => number.as_i64(),
             Value::String(text) if text.trim().is_empty() => return None,
@@ -448,6 +466,8 @@ impl<'a> Reader<'a> {
 
     /// Returns a number that must be there.
     pub fn required_integer(&mut self, name: &str) -> i64 {
+        self.observer.read(name, || Kind::Integer);
+        self.observer.required(name);
         if self.value(name).is_none() {
             self.missing(name);
             return 0;
@@ -457,6 +477,7 @@ impl<'a> Reader<'a> {
 
     /// Returns a yes or no, in any of the ways that clients write it.
     pub fn boolean(&mut self, name: &str) -> Option<bool> {
+        self.observer.read(name, || Kind::Boolean);
         let value = match self.value(name)? {
             Value::Bool(value) => Some(*value),
             Value::Number(number) => match number.as_i64() {
@@ -480,6 +501,7 @@ impl<'a> Reader<'a> {
 
     /// Returns a list: an array, a repeated parameter, or texts with commas.
     pub fn list(&mut self, name: &str) -> Option<Vec<String>> {
+        self.observer.read(name, || Kind::List);
         let split = |text: &str| {
             text.split(',')
                 .map(str::trim)
@@ -517,6 +539,7 @@ impl<'a> Reader<'a> {
 
     /// Returns a list of numbers.
     pub fn integers(&mut self, name: &str) -> Option<Vec<i64>> {
+        self.observer.read(name, || Kind::Integers);
         let list = self.list(name)?;
         let numbers: Option<Vec<i64>> = list.iter().map(|item| item.parse().ok()).collect();
         if numbers.is_none() {
@@ -527,6 +550,7 @@ impl<'a> Reader<'a> {
 
     /// Returns a date; of a time its date part. A blank one counts as absent.
     pub fn date(&mut self, name: &str) -> Option<Date> {
+        self.observer.read(name, || Kind::Date);
         let text = self.filled_text(name)?;
         let date = parse_date(text.trim());
         if date.is_none() {
@@ -537,6 +561,7 @@ impl<'a> Reader<'a> {
 
     /// Returns a time in Unix microseconds: ISO 8601 with an offset, or a date for its midnight UTC.
     pub fn time(&mut self, name: &str) -> Option<i64> {
+        self.observer.read(name, || Kind::Time);
         let text = self.filled_text(name)?;
         // A plus sign in a query arrives as a space.
         let text = text.trim().replace(' ', "+");
@@ -552,7 +577,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Returns what `meaning` makes of a text; one without a meaning is a problem.
-    pub fn one_of<T>(&mut self, name: &str, meaning: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    pub fn one_of<T>(&mut self, name: &str, meaning: impl Fn(&str) -> Option<T>) -> Option<T> {
+        self.observer.read(name, || Kind::accepted(|word| meaning(word).is_some()));
         let text = self.text(name)?;
         let value = meaning(&text);
         if value.is_none() {
@@ -568,6 +594,7 @@ impl<'a> Reader<'a> {
 
     /// Notes that a parameter is missing unless it is there.
     pub fn require(&mut self, name: &str) {
+        self.observer.required(name);
         if self.value(name).is_none() {
             self.missing(name);
         }

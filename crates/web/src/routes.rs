@@ -27,7 +27,15 @@ pub struct Route {
     pub access: Access,
     /// What it does, in a few words.
     pub about: &'static str,
+    handler_name: &'static str,
     handler: MethodRouter<AppState>,
+}
+
+impl Route {
+    /// Returns the path of the function that answers it, such as `api::issues::create`.
+    pub fn handler_name(&self) -> &'static str {
+        self.handler_name
+    }
 }
 
 impl std::fmt::Debug for Route {
@@ -57,7 +65,13 @@ begins_with_guard!(A, B, C);
 begins_with_guard!(A, B, C, D);
 begins_with_guard!(A, B, C, D, E);
 
-fn route<H, T>(door: Door, method: Method, path: &'static str, about: &'static str, handler: H) -> Route
+fn route<H, T>(
+    door: Door,
+    method: Method,
+    path: &'static str,
+    about: &'static str,
+    (handler_name, handler): (&'static str, H),
+) -> Route
 where
     H: Handler<T, AppState>,
     T: BeginsWithGuard + 'static,
@@ -69,12 +83,12 @@ where
         Method::DELETE => MethodFilter::DELETE,
         _ => MethodFilter::GET,
     };
-    Route { door, method, path, access: T::ACCESS, about, handler: on(filter, handler) }
+    Route { door, method, path, access: T::ACCESS, about, handler_name, handler: on(filter, handler) }
 }
 
 macro_rules! table {
     ($($door:ident { $($method:ident $path:literal $about:literal => $handler:path;)* })*) => {
-        vec![$($(route(Door::$door, Method::$method, $path, $about, $handler),)*)*]
+        vec![$($(route(Door::$door, Method::$method, $path, $about, (stringify!($handler), $handler)),)*)*]
     };
 }
 
@@ -85,6 +99,7 @@ pub fn table() -> Vec<Route> {
         Api {
             GET "/api/v4/version" "the version" => api::version::get;
             GET "/api/v4/metadata" "the version and what is installed" => api::version::metadata;
+            GET "/api/v4/openapi.json" "this API, in the words of OpenAPI" => api::openapi::get;
             GET "/api/v4/application/statistics" "counts and seats" => api::statistics::get;
             POST "/api/v4/usage_data/track_event" "tell what a client was used for; nothing is kept" => api::usage_data::track_event;
             GET "/api/v4/audit_events" "the audit log of the instance" => api::audit_events::list_of_instance;

@@ -24,6 +24,7 @@ pub mod merges;
 pub mod milestones;
 pub mod namespaces;
 pub mod notes;
+pub mod openapi;
 pub mod packages;
 pub mod personal_tokens;
 pub mod pipelines;
@@ -65,6 +66,8 @@ use serde::Serialize;
 use crate::AppState;
 use crate::client::BaseUrl;
 use crate::error::ApiError;
+use crate::openapi::observed::Observer;
+use crate::openapi::parameters::Kind;
 use crate::pagination::{Page, PageLinks, behind, paginated, uncounted};
 use crate::params::Reader;
 
@@ -107,6 +110,7 @@ pub struct Surroundings {
     pub base: BaseUrl,
     page: Page,
     links: PageLinks,
+    observer: Observer,
 }
 
 impl FromRequestParts<AppState> for Surroundings {
@@ -116,13 +120,15 @@ impl FromRequestParts<AppState> for Surroundings {
         let base = BaseUrl::of(parts, state.forge.settings());
         let (page, pages) = (Page::of(parts), BaseUrl::of_pages(parts, state.forge.settings()));
         let links = PageLinks::of(parts, &pages);
-        Ok(Surroundings { base, page, links })
+        Ok(Surroundings { base, page, links, observer: Observer::of(parts) })
     }
 }
 
 impl Surroundings {
     /// Returns the window of the page that was asked for.
     pub fn window(&self) -> Window {
+        self.observer.read("page", || Kind::Integer);
+        self.observer.read("per_page", || Kind::Integer);
         self.page.window()
     }
 
