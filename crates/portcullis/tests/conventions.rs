@@ -177,7 +177,8 @@ fn what_is_no_route_and_what_is_no_method_of_one_is_said_in_json() {
             assert_eq!(answer.header("content-type"), Some("application/json"), "{method} {path}");
             let mut found: Vec<_> = answer.header("allow").unwrap_or_default().split(',').collect();
             let mut expected: Vec<_> = allowed.split(',').collect();
-            (found.sort_unstable(), expected.sort_unstable());
+            found.sort_unstable();
+            expected.sort_unstable();
             assert_eq!(found, expected, "{method} {path}");
             answer.expect_json(405, json!({ "message": "405 Method Not Allowed" }));
         }

@@ -102,7 +102,22 @@ impl Parts {
             json!({ "title": "i", "description": "- [ ] a", "labels": "bug", "assignee_ids": [member.id],
                 "milestone_id": milestone["id"], "due_date": "2026-05-01" }),
         );
-        let note = made(&format!("/issues/{}/notes", issue["iid"]), json!({ "body": "n" }));
+        let on_issue = |rest: &str, body: Value| made(&format!("/issues/{}{rest}", issue["iid"]), body);
+        let note = on_issue("/notes", json!({ "body": "n" }));
+        let other = made("/issues", json!({ "title": "o" }));
+        on_issue("/links", json!({ "target_project_id": project.id, "target_issue_iid": other["iid"] }));
+        on_issue("/award_emoji", json!({ "name": "thumbsup" }));
+        on_issue("/todo", json!({}));
+        made("/repository/branches", json!({ "branch": "change", "ref": "main" }));
+        let file = json!({ "branch": "change", "content": "c", "commit_message": "m" });
+        made("/repository/files/c.txt", file);
+        let merge_request = json!({
+            "source_branch": "change", "target_branch": "main", "title": "t", "description": "Closes #1", "labels": "bug",
+            "assignee_ids": [member.id], "reviewer_ids": [member.id], "milestone_id": milestone["id"],
+        });
+        made("/merge_requests", merge_request);
+        made("/merge_requests/1/notes", json!({ "body": "n" }));
+        made("/merge_requests/1/award_emoji", json!({ "name": "thumbsup" }));
         made("/repository/tags", json!({ "tag_name": "v1", "ref": "main", "message": "t" }));
         let links = json!([{ "name": "l", "url": "https://example.com/l", "direct_asset_path": "/l" }]);
         let release = made(

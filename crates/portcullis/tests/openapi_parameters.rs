@@ -31,6 +31,7 @@ fn samples(route: &str) -> Vec<Value> {
             json!({ "container_expiration_policy_attributes": {} }),
             json!({ "container_expiration_policy_attributes":
                 { "name_regex": "a", "name_regex_delete": "a", "name_regex_keep": "a" } }),
+            json!({ "container_expiration_policy_attributes": { "name_regex": "a" } }),
         ],
         "PUT /api/v4/groups/{id}" => vec![json!({ "container_registry_quota_bytes": 1 })],
         "POST /api/v4/groups/{id}/invitations" | "POST /invitations" => vec![json!({ "user_id": 1 })],
@@ -44,6 +45,17 @@ fn samples(route: &str) -> Vec<Value> {
             json!({ "assignee_ids": [], "milestone_id": 1, "due_date": "2030-01-01" }),
             json!({ "assignee_id": 0 }),
         ],
+        "POST /merge_requests" | "PUT /merge_requests/{iid}" => vec![
+            json!({ "title": "a", "assignee_ids": [], "reviewer_ids": [], "milestone_id": 1 }),
+            json!({ "title": "a", "assignee_id": 0, "reviewer_id": 0 }),
+        ],
+        "POST /merge_requests/{iid}/discussions" => vec![
+            json!({ "position": {} }),
+            json!({ "position": { "line_range": { "start": {}, "end": {} } } }),
+        ],
+        "PUT /merge_requests/{iid}/discussions/{discussion_id}/notes/{note_id}" => {
+            vec![json!({ "body": "a" }), json!({ "resolved": true })]
+        }
         "PUT /labels" | "PUT /labels/{label}" => vec![
             json!({ "description": "", "priority": 1 }),
             json!({ "label_id": 1, "description": "", "priority": 1 }),
@@ -106,6 +118,7 @@ fn ask(forge: &TestForge, route: &Route, body: &Value) {
             let images = forge.root().get(&project.path("/registry/repositories")).expect(200).json();
             images[0]["id"].to_string()
         }
+        "{discussion_id}" => "0".repeat(40),
         part if part.ends_with("_id}") || part == "{iid}" => none.clone(),
         part if part.starts_with('{') => "none".to_owned(),
         part => part.to_owned(),

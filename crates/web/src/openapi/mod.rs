@@ -169,27 +169,41 @@ fn actions(route: &Route) -> Vec<Action> {
     }
 }
 
-/// Returns the noun and the verb that a route's handler is named for: `issues` and `create` of `api::issues::create`.
-fn noun_and_verb(route: &Route) -> (&'static str, &'static str) {
-    let name = route.handler_name();
-    let (rest, verb) = name.rsplit_once("::").unwrap_or(("", name));
-    (rest.rsplit("::").next().unwrap_or_default(), verb)
+/// Returns the noun and the verb that a route's handler is named for, and what it is about when it serves several:
+/// `notes`, `create` and `_on_issue` of `api::notes::create::<OnIssue>`.
+fn names(route: &Route) -> (&'static str, &'static str, String) {
+    let (path, kind) = route.handler_name().split_once("::<").unwrap_or((route.handler_name(), ""));
+    let (rest, verb) = path.rsplit_once("::").unwrap_or(("", path));
+    let mut about = String::new();
+    for character in kind.chars().filter(|character| character.is_ascii_alphanumeric()) {
+        if character.is_ascii_uppercase() {
+            about.push('_');
+        }
+        about.push(character.to_ascii_lowercase());
+    }
+    (rest.rsplit("::").next().unwrap_or_default(), verb, about)
+}
+
+/// Returns the name of an operation, which generated code calls it by. A handler of several routes is told apart by the
+/// last words of their paths.
+fn operation_id(route: &Route, alone: bool) -> String {
+    let (noun, verb, about) = names(route);
+    let id = format!("{noun}_{verb}{about}");
+    if alone {
+        return id;
+    }
+    let words: Vec<_> = route.path.split('/').filter(|part| !part.starts_with('{')).collect();
+    format!("{id}_{}", words[words.len().saturating_sub(2)..].join("_").replace('.', "_"))
 }
 
 fn operation(route: &Route, alone: bool) -> Value {
     let name = route_name(route);
-    let (noun, verb) = noun_and_verb(route);
-    let mut id = format!("{noun}_{verb}");
-    if !alone {
-        let last = route.path.rsplit('/').next().unwrap_or_default();
-        id = format!("{id}_{}", last.replace(['.', '{', '}', '*'], "_"));
-    }
     let parameters = parameters::of_route(&name).unwrap_or_default();
     let in_path = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let mut stated: Vec<_> = in_path.map(|part| path_parameter(route, part)).collect();
     let mut operation = json!({
-        "operationId": id,
-        "tags": [noun],
+        "operationId": operation_id(route, alone),
+        "tags": [names(route).0],
         "summary": route.about,
         "responses": responses(route, parameters),
     });
