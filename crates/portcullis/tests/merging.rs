@@ -350,6 +350,22 @@ fn a_project_may_ask_for_good_statuses() {
 }
 
 #[test]
+fn a_project_may_ask_for_discussions_to_be_settled() {
+    let forge = forge!();
+    let world = World::new(&forge);
+    let iid = world.opened("topic");
+    let discussions = world.path(&format!("/merge_requests/{iid}/discussions"));
+    let discussion = world.bot.post(&discussions, json!({ "body": "why?" })).expect(201).json();
+    assert_eq!(world.status(iid), "mergeable");
+    world.set(json!({ "only_allow_merge_if_all_discussions_are_resolved": true }));
+    assert_eq!(world.status(iid), "discussions_not_resolved");
+    world.refused(&world.bot, iid, json!({}), 405, "405 Method Not Allowed");
+    let settle = format!("{discussions}/{}?resolved=true", discussion["id"].as_str().unwrap());
+    world.bot.put(&settle, Value::Null).expect(200);
+    world.merge(iid, json!({})).expect(200);
+}
+
+#[test]
 fn who_may_merge_is_said_by_the_branch() {
     let forge = forge!();
     let world = World::new(&forge);
