@@ -155,8 +155,17 @@ impl Parameter {
 
 /// Returns the parameters of a route, such as `GET /api/v4/version`; `None` of one that the file does not have.
 pub fn of_route(route: &str) -> Option<&'static [Parameter]> {
+    all().get(route).map(Vec::as_slice)
+}
+
+/// Returns the routes that the file has.
+pub fn described_routes() -> impl Iterator<Item = &'static str> {
+    all().keys().copied()
+}
+
+fn all() -> &'static BTreeMap<&'static str, Vec<Parameter>> {
     static ROUTES: OnceLock<BTreeMap<&'static str, Vec<Parameter>>> = OnceLock::new();
-    ROUTES.get_or_init(|| routes(TEXT)).get(route).map(Vec::as_slice)
+    ROUTES.get_or_init(|| routes(TEXT))
 }
 
 fn routes(text: &'static str) -> BTreeMap<&'static str, Vec<Parameter>> {
