@@ -13,18 +13,7 @@ use serde_json::{Value, json};
 
 /// The routes of which nobody has said yet what they answer: `crates/web/src/openapi/answers.txt` has no line for them.
 /// Their parameters and who may ask are described all the same.
-const WITHOUT_DESCRIPTION: [&str; 10] = [
-    "PUT /api/v4/projects/{id}/merge_requests/{iid}/merge",
-    "POST /api/v4/projects/{id}/merge_requests/{iid}/cancel_merge_when_pipeline_succeeds",
-    "PUT /api/v4/projects/{id}/merge_requests/{iid}/rebase",
-    "GET /api/v4/projects/{id}/merge_requests/{iid}/changes",
-    "GET /api/v4/projects/{id}/merge_requests/{iid}/commits",
-    "GET /api/v4/projects/{id}/merge_requests/{iid}/diffs",
-    "GET /api/v4/projects/{id}/merge_requests/{iid}/raw_diffs",
-    "GET /api/v4/projects/{id}/merge_requests/{iid}/versions",
-    "GET /api/v4/projects/{id}/merge_requests/{iid}/versions/{version_id}",
-    "GET /api/v4/projects/{id}/merge_requests/{iid}/pipelines",
-];
+const WITHOUT_DESCRIPTION: [&str; 0] = [];
 
 fn routes() -> Vec<Route> {
     table().into_iter().filter(|route| route.door == Door::Api).collect()

@@ -12,7 +12,7 @@ use portcullis_app::records::select::Listing;
 use portcullis_rules::access::act;
 use serde_json::{Value, json};
 
-use super::{ApiResult, PathParts, Surroundings, commits, comparison, ok, path_number, time};
+use super::{ApiResult, PathParts, Surroundings, commits, comparison, ok, path_number, time, unmeasured};
 use crate::AppState;
 use crate::error::ApiError;
 use crate::params::Params;
@@ -71,7 +71,7 @@ pub async fn raw_diffs(
     method: Method,
 ) -> ApiResult {
     let diff = changes::raw_diff(&state.forge, &access, iid(&parts)?).await?;
-    let body = if method == Method::HEAD { Body::empty() } else { Body::from_stream(diff.body) };
+    let body = if method == Method::HEAD { unmeasured() } else { Body::from_stream(diff.body) };
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     Ok(response)
