@@ -21,8 +21,10 @@ use crate::exchange::{self, Beginning, Exchange, GitOutput, Input, Measure};
 use crate::history::{self, CommitSummary, FirstCommit};
 use crate::hook::SOCKET_VARIABLE;
 use crate::housekeeping::{self, FsckReport, HousekeepingReport};
+use crate::last_commits::LastCommits;
 use crate::limits::{Limits, Place};
 use crate::objects::Objects;
+use crate::open_objects::OpenObjects;
 use crate::process;
 use crate::push::Conversation;
 use crate::question::Question;
@@ -51,6 +53,8 @@ struct Inner {
     /// Who reads content over the API stands in a line of their own: not behind the clones, nor in front of them.
     reading: Arc<Limits>,
     answers: Arc<Answers>,
+    open: Arc<OpenObjects>,
+    last_commits: LastCommits,
     /// Short questions wait here and not among the exchanges: a push asks them while it holds a place itself.
     questions: Semaphore,
     /// Upkeep is hard work for the whole machine; one repository at a time.
@@ -102,6 +106,8 @@ impl Engine {
             git: Arc::new(git),
             limits: Limits::new(&settings),
             reading: Limits::new(&settings),
+            open: Arc::default(),
+            last_commits: LastCommits::new(),
             questions: Semaphore::new(settings.max_processes.max(1)),
             upkeep: Semaphore::new(1),
             formats: Mutex::default(),
@@ -154,6 +160,7 @@ impl Engine {
             inner.limits.remove(id);
             inner.reading.remove(id);
             inner.answers.forget(id);
+            inner.open.forget(id);
             inner.formats.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
             if let Some(trash) = trash {
                 // A killed process may still have been writing; the rest is removed later.
@@ -444,7 +451,10 @@ impl Engine {
     pub async fn housekeeping(&self, id: i64) -> Result<HousekeepingReport, Error> {
         let repository = self.existing(id)?;
         let _turn = self.inner.upkeep.acquire().await.map_err(|_| Error::internal("the engine is closed"))?;
-        housekeeping::run(&self.inner.git, &repository, &self.inner.settings.housekeeping).await
+        let done = housekeeping::run(&self.inner.git, &repository, &self.inner.settings.housekeeping).await;
+        // Packs that are gone give their room back when nobody has them open.
+        self.inner.open.forget(id);
+        done
     }
 
     /// Checks every object of a repository.
@@ -480,7 +490,7 @@ impl Engine {
         let inner = Arc::clone(&self.inner);
         blocking(move || {
             let _place = place;
-            let read = Objects::open(repository, format).and_then(|objects| work(&objects));
+            let read = inner.open.with(id, &repository, format, work);
             // It may have been deleted under our hands.
             read.map_err(|error| if inner.layout.exists(id) { error } else { Error::NotFound })
         })
@@ -543,6 +553,10 @@ impl Engine {
     pub async fn wait_until_idle(&self, limit: Duration) -> bool {
         let idle = async { tokio::join!(self.inner.limits.idle(), self.inner.reading.idle()) };
         tokio::time::timeout(limit, idle).await.is_ok()
+    }
+
+    pub(crate) fn last_commits(&self) -> &LastCommits {
+        &self.inner.last_commits
     }
 
     /// Returns git, as it is called for every repository.

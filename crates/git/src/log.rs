@@ -78,17 +78,19 @@ impl LogQuery {
 }
 
 impl LogQuery {
-    /// Returns where to begin when nothing but the newest commits from there is asked for, and not too many.
-    fn plain_start<'a>(&self, ends: Option<&'a Ends>) -> Option<&'a ObjectId> {
-        let Ends { from, not } = ends?;
+    /// Returns where to begin when nothing but the newest commits from one name is asked for, and not too many.
+    fn plain_start(&self) -> Option<&str> {
         let unfiltered = self.path.is_none()
             && self.since.is_none()
             && self.until.is_none()
             && self.author.is_none()
             && self.message.is_none()
             && !self.topological;
-        match (from.as_slice(), not.as_slice()) {
-            ([start], []) if unfiltered && self.skip + u64::from(self.limit) <= MAX_WALKED => Some(start),
+        match &self.start {
+            // No name of a ref has two dots in a row.
+            LogStart::Revision(name) if !name.contains("..") && unfiltered => {
+                (self.skip + u64::from(self.limit) <= MAX_WALKED).then_some(name)
+            }
             _ => None,
         }
     }
@@ -123,6 +125,16 @@ struct Ends {
 impl Engine {
     /// Returns the commits that a query is about, newest first; nothing when it begins from what is not there.
     pub async fn log(&self, id: i64, query: LogQuery) -> Result<Option<Vec<Commit>>, Error> {
+        if let Some(start) = query.plain_start() {
+            let (start, first_parent) = (start.to_owned(), query.first_parent);
+            let (skip, limit) = (query.skip, query.limit);
+            return self
+                .read(id, move |objects| match objects.resolve(&start)? {
+                    Some(start) => objects.newest(&start.id, first_parent, skip, limit).map(Some),
+                    None => Ok(None),
+                })
+                .await;
+        }
         let ends = match &query.start {
             LogStart::All => None,
             LogStart::Revision(revision) => match self.ends(id, revision).await? {
@@ -139,14 +151,6 @@ impl Engine {
             return Err(Error::BadRequest(format!(
                 "search must be one line of at most {MAX_AUTHOR_BYTES} bytes"
             )));
-        }
-        if let Some(start) = query.plain_start(ends.as_ref()) {
-            let (start, first_parent) = (start.clone(), query.first_parent);
-            let (skip, limit) = (query.skip, query.limit);
-            return self
-                .read(id, move |objects| objects.newest(&start, first_parent, skip, limit))
-                .await
-                .map(Some);
         }
         let seconds = |micros: i64| micros.div_euclid(1_000_000).max(0);
         let mut question = Question::new("rev-list", &["--fixed-strings", "--regexp-ignore-case"])
@@ -228,9 +232,14 @@ impl Engine {
         commit: &ObjectId,
         path: RepositoryPath,
     ) -> Result<Option<ObjectId>, Error> {
-        let question = Question::new("rev-list", &["--max-count=1"]).object(commit).path(Some(path));
+        if let Some(known) = self.last_commits().get(id, commit, &path) {
+            return Ok(known);
+        }
+        let question = Question::new("rev-list", &["--max-count=1"]).object(commit).path(Some(path.clone()));
         let said = self.ask(id, question, LINE_BYTES, WALK_LIMIT).await?;
-        Ok(ids_in(&said.expect_success("looking for the last commit of a path")?).pop())
+        let found = ids_in(&said.expect_success("looking for the last commit of a path")?).pop();
+        self.last_commits().remember(id, commit, &path, found.clone());
+        Ok(found)
     }
 
     /// Returns the best common ancestors of some commits: all of two, or the best one.

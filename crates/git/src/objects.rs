@@ -1,11 +1,12 @@
 //! Reads objects inside the process.
 //!
-//! An object database is opened for each request and closed with it: nothing is remembered between requests, packs that
-//! have just arrived are seen, and those that housekeeping removes are let go of. What a client calls a commit is
-//! resolved here to an id, so that Git itself is only ever told ids.
+//! Content is not remembered between requests; an object database may be (see [`crate::open_objects`]). What a client
+//! calls a commit is resolved here to an id, so that Git itself is only ever told ids.
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use gix_hash::{ObjectId as Id, Prefix};
 use gix_object::{Find, FindHeader, Kind};
@@ -25,11 +26,12 @@ const MAX_TAG_DEPTH: usize = 10;
 /// The fewest digits that an id may be shortened to.
 const MIN_ID_DIGITS: usize = 4;
 
-/// The objects of one repository, for one request.
+/// The objects of one repository, for one request at a time.
 pub(crate) struct Objects {
     repository: PathBuf,
     format: ObjectFormat,
-    odb: gix_odb::Handle,
+    odb: gix_odb::HandleArc,
+    graph: OnceCell<Option<gix_commitgraph::Graph>>,
 }
 
 /// A tag and what it names.
@@ -54,9 +56,20 @@ impl Objects {
             current_dir: Some(repository.clone()),
             ..Default::default()
         };
-        let odb = gix_odb::at_opts(repository.join("objects"), hash(format), [], options)
+        let folder = repository.join("objects");
+        let store = gix_odb::Store::at_opts(folder, hash(format), &mut std::iter::empty(), options)
             .map_err(Error::io("opening the objects of a repository"))?;
-        Ok(Objects { repository, format, odb })
+        Ok(Objects { repository, format, odb: Arc::new(store).to_cache_arc(), graph: OnceCell::new() })
+    }
+
+    /// Returns the commit-graph that housekeeping has written, if there is one that can be read. It need not know every
+    /// commit.
+    pub(crate) fn graph(&self) -> Option<&gix_commitgraph::Graph> {
+        let open = || {
+            let info = self.repository.join("objects/info");
+            gix_commitgraph::at(info, hash(self.format), Some(MAX_OBJECT_BYTES)).ok()
+        };
+        self.graph.get_or_init(open).as_ref()
     }
 
     pub(crate) fn repository(&self) -> &Path {
@@ -186,7 +199,7 @@ impl Objects {
     }
 
     /// Returns the id as the library knows it, if it has the format of this repository.
-    fn own(&self, id: &ObjectId) -> Option<Id> {
+    pub(crate) fn own(&self, id: &ObjectId) -> Option<Id> {
         Id::from_hex(id.as_str().as_bytes()).ok().filter(|_| id.format() == self.format)
     }
 }

@@ -8,24 +8,34 @@ use portcullis_app::commits::RepositoryPath;
 use portcullis_app::records::select::Listing;
 use portcullis_app::trees::{self, EntryKind, TreeEntry, TreePlace, TreeQuery, TreeWindow};
 use portcullis_rules::access::act;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::{ApiResult, Surroundings};
 use crate::AppState;
 use crate::params::Params;
 
-fn view(entry: &TreeEntry) -> Value {
-    json!({
-        "id": entry.id.as_str(),
-        "name": entry.name(),
-        "type": match entry.kind {
+/// An entry as it is shown. Not built as a value of its own first: there may be a hundred on a page.
+#[derive(Serialize)]
+struct EntryView<'a> {
+    id: &'a str,
+    name: &'a str,
+    r#type: &'static str,
+    path: &'a str,
+    mode: String,
+}
+
+fn view(entry: &TreeEntry) -> EntryView<'_> {
+    EntryView {
+        id: entry.id.as_str(),
+        name: entry.name(),
+        r#type: match entry.kind {
             EntryKind::Tree => "tree",
             EntryKind::Blob => "blob",
             EntryKind::Submodule => "commit",
         },
-        "path": entry.path,
-        "mode": format!("{:06o}", entry.mode),
-    })
+        path: &entry.path,
+        mode: format!("{:06o}", entry.mode),
+    }
 }
 
 /// Answers what is in a folder.
