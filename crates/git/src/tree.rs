@@ -1,5 +1,7 @@
 //! Trees and files, read inside the process.
 
+use std::borrow::Cow;
+
 use gix_object::Kind;
 use sha2::{Digest, Sha256};
 
@@ -170,6 +172,8 @@ struct Raw<'a> {
     mode: u32,
     name: &'a [u8],
     id: &'a gix_hash::oid,
+    /// How many bytes are behind it.
+    rest: usize,
 }
 
 impl Raw<'_> {
@@ -212,7 +216,8 @@ fn entries(content: &[u8], format: ObjectFormat) -> impl Iterator<Item = Raw<'_>
         let end = named.iter().position(|byte| *byte == 0)?;
         let (id, behind) = named[end + 1..].split_at_checked(format.hex_length() / 2)?;
         rest = behind;
-        Some(Raw { mode, name: &named[..end], id: gix_hash::oid::try_from_bytes(id).ok()? })
+        let id = gix_hash::oid::try_from_bytes(id).ok()?;
+        Some(Raw { mode, name: &named[..end], id, rest: rest.len() })
     })
 }
 
@@ -279,7 +284,7 @@ impl Objects {
         };
         let prefix =
             if query.path.is_root() { Vec::new() } else { format!("{}/", query.path.as_str()).into_bytes() };
-        let mut page = Page::new(query);
+        let (mut page, root) = (Page::new(query), self.tree(&root)?);
         self.visit(&root, &prefix, query.recursive, |entry, prefix| {
             page.count(entry, prefix);
             Ok(())
@@ -289,10 +294,11 @@ impl Objects {
         Ok(Ok(page.finish()))
     }
 
-    /// Visits the entries of a folder in the order of Git; with `recursive` a folder before what is in it.
+    /// Visits the entries of a folder, whose content `root` is, in the order of Git; with `recursive` a folder before what
+    /// is in it.
     fn visit(
         &self,
-        root: &ObjectId,
+        root: &[u8],
         prefix: &[u8],
         recursive: bool,
         mut see: impl FnMut(&Raw<'_>, &[u8]) -> Result<(), Error>,
@@ -300,7 +306,7 @@ impl Objects {
         let too_large = || Error::BadRequest("the tree has too many entries to be listed".to_owned());
         let mut left = MAX_VISITED_ENTRIES;
         // A stack of our own: a tree may be as deep as its longest path.
-        let mut open = vec![(self.tree(root)?, 0, prefix.to_owned())];
+        let mut open = vec![(Cow::Borrowed(root), 0, prefix.to_owned())];
         while let Some((content, at, prefix)) = open.last_mut() {
             let rest = content.get(*at..).unwrap_or_default();
             let Some(entry) = entries(rest, self.format()).next() else {
@@ -312,13 +318,12 @@ impl Objects {
             let below = (recursive && entry.kind() == EntryKind::Tree)
                 .then(|| Ok::<_, Error>((name_of(entry.id)?, [prefix, entry.name, b"/"].concat())))
                 .transpose()?;
-            let mode_end = rest.iter().position(|byte| *byte == b' ').unwrap_or_default();
-            *at += mode_end + 1 + entry.name.len() + 1 + self.format().hex_length() / 2;
+            *at = content.len() - entry.rest;
             if let Some((id, prefix)) = below {
                 if prefix.len() > MAX_PATH_BYTES {
                     return Err(too_large());
                 }
-                open.push((self.tree(&id)?, 0, prefix));
+                open.push((Cow::Owned(self.tree(&id)?), 0, prefix));
             }
         }
         Ok(())
