@@ -1,4 +1,5 @@
-//! The content of files on its way into the blob store, and out of it: what uploads and packages have in common.
+//! The content of files on its way into the blob store, and out of it: what uploads, packages and large files of Git have in
+//! common.
 //!
 //! A file comes in one request. Its bytes stream into a session of the blob store while their digest is computed; then the
 //! row of the blob is touched, the content is published, and one transaction links it. So nothing is linked that is not
@@ -132,24 +133,63 @@ pub(crate) async fn store(
     if announced.is_some_and(|announced| announced > room) {
         return Err(exceeded());
     }
+    let stored = store_in_session(forge, largest.min(room), None, content).await;
+    stored.map_err(|error| match error {
+        Failure::Engine(EngineError::TooLarge { .. }) if room < largest => exceeded(),
+        other => other.into(),
+    })
+}
+
+/// Stores content of which the digest and the size are known before: what turns out to be another content is not stored.
+/// All of it is read, also when it is stored already: a digest is not a possession.
+///
+/// # Errors
+/// [`Error::BadRequest`] when it is another content, or broke off; [`Error::Forbidden`] when the project has no room;
+/// [`Error::Overloaded`] when the store does not answer or takes no changes.
+pub(crate) async fn store_expected(
+    forge: &Forge,
+    project: ProjectId,
+    expected: &Digest,
+    size: u64,
+    content: impl Stream<Item = io::Result<Bytes>> + Send,
+) -> Result<Stored, Error> {
+    store_takes_changes(forge)?;
+    let mut tx = forge.db().read().await?;
+    let counted = blobs::is_counted(&mut tx, project, &expected.to_string()).await?;
+    let room = quotas::room(&mut tx, project).await?.unwrap_or(u64::MAX);
+    drop(tx);
+    if !counted && size > room {
+        return Err(exceeded());
+    }
+    let stored = store_in_session(forge, size, Some((expected, size)), content).await;
+    stored.map_err(|error| match error {
+        Failure::Engine(EngineError::TooLarge { .. }) => another_content(),
+        other => other.into(),
+    })
+}
+
+fn another_content() -> Error {
+    Error::BadRequest("SHA256 or size mismatch".to_owned())
+}
+
+/// Stores content in a session of its own, of which nothing is left when that fails.
+async fn store_in_session(
+    forge: &Forge,
+    limit: u64,
+    expected: Option<(&Digest, u64)>,
+    content: impl Stream<Item = io::Result<Bytes>> + Send,
+) -> Result<Stored, Failure> {
     let mut random = [0; 16];
     forge.random().fill(&mut random);
     let session = SessionId::from_random(random);
-    let stored = store_as(forge, session, largest.min(room), content).await;
-    match stored {
-        Ok(stored) => Ok(stored),
-        Err(error) => {
-            // What cannot be removed now is swept one day.
-            if let Err(error) = forge.uploads().cancel(session).await {
-                tracing::warn!(%session, %error, "what a refused file had is still there");
-            }
-            Err(match error {
-                Failure::Engine(EngineError::TooLarge { .. }) if room < largest => exceeded(),
-                Failure::Engine(error) => plain(error),
-                Failure::Forge(error) => error,
-            })
+    let stored = store_as(forge, session, limit, expected, content).await;
+    if stored.is_err() {
+        // What cannot be removed now is swept one day.
+        if let Err(error) = forge.uploads().cancel(session).await {
+            tracing::warn!(%session, %error, "what a refused file had is still there");
         }
     }
+    stored
 }
 
 enum Failure {
@@ -163,16 +203,29 @@ impl From<EngineError> for Failure {
     }
 }
 
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Error {
+        match failure {
+            Failure::Engine(error) => plain(error),
+            Failure::Forge(error) => error,
+        }
+    }
+}
+
 async fn store_as(
     forge: &Forge,
     session: SessionId,
     limit: u64,
+    expected: Option<(&Digest, u64)>,
     content: impl Stream<Item = io::Result<Bytes>> + Send,
 ) -> Result<Stored, Failure> {
     let nothing = Progress::default();
     let progress = forge.uploads().append(session, &nothing, Some(limit), Algorithm::Sha256, content).await?;
     let digest = progress.digest.clone();
     let digest = digest.ok_or_else(|| Failure::Forge(Error::Internal("a digest was not computed".into())))?;
+    if expected.is_some_and(|expected| expected != (&digest, progress.size)) {
+        return Err(Failure::Forge(another_content()));
+    }
     let name = digest.to_string();
     let size = i64::try_from(progress.size).map_err(|error| Failure::Forge(Error::Internal(error.into())))?;
     let reliance = Reliance::wait(forge, &name, size).await.map_err(|error| match error {
@@ -190,7 +243,8 @@ pub(crate) async fn in_own_task<T: Send + 'static>(
     tokio::spawn(work).await.map_err(|error| Error::Internal(error.into()))?
 }
 
-fn exceeded() -> Error {
+/// Returns the refusal of what there is no room for.
+pub(crate) fn exceeded() -> Error {
     Error::Forbidden("The storage quota of this project is exhausted".to_owned())
 }
 

@@ -221,6 +221,8 @@ pub struct GroupChanges {
     pub visibility: Option<Visibility>,
     /// Whether project access tokens may be created below; top-level groups only.
     pub token_creation_allowed: Option<bool>,
+    /// Whether projects below may have large files of Git (LFS); top-level groups only.
+    pub lfs: Option<bool>,
     /// The plan; top-level groups only, and only by an administrator.
     pub plan: Option<Plan>,
     /// How many bytes the images of all projects below may take; top-level groups only, and only by an administrator.
@@ -280,6 +282,9 @@ pub async fn update(
             "is not allowed since the group is not top-level group.",
         );
     }
+    if changes.lfs == Some(false) && group.parent.is_some() {
+        fields.add("lfs_enabled", "is not allowed since the group is not top-level group.");
+    }
     if changes.plan.is_some() && group.parent.is_some() {
         fields.add("plan", "is not allowed since the group is not top-level group.");
     }
@@ -292,6 +297,10 @@ pub async fn update(
     if let Some(allowed) = changes.token_creation_allowed.filter(|_| group.parent.is_none()) {
         namespaces::set_token_creation(&mut tx, group.id, allowed, now).await?;
         group.token_creation_allowed = allowed;
+    }
+    if let Some(lfs) = changes.lfs.filter(|lfs| group.parent.is_none() && *lfs != group.lfs) {
+        namespaces::set_lfs(&mut tx, group.id, lfs, now).await?;
+        group.lfs = lfs;
     }
     if let Some(plan) = changes.plan {
         if !access.viewer().is_administrator() {
@@ -311,6 +320,7 @@ pub async fn update(
             .then_some([before.visibility.name(), group.visibility.name()]),
         "resource_access_token_creation_allowed": (before.token_creation_allowed != group.token_creation_allowed)
             .then_some([before.token_creation_allowed, group.token_creation_allowed]),
+        "lfs_enabled": (before.lfs != group.lfs).then_some([before.lfs, group.lfs]),
         "plan": (before.plan != group.plan).then_some([before.plan.name(), group.plan.name()]),
         "container_registry_quota_bytes": (before.container_quota_bytes != group.container_quota_bytes)
             .then_some([before.container_quota_bytes, group.container_quota_bytes]),

@@ -32,6 +32,7 @@ pub mod jobs;
 pub mod keys;
 pub mod labels;
 pub mod last_use;
+pub mod lfs;
 pub mod members;
 pub mod merge_requests;
 pub mod metrics;

@@ -54,6 +54,8 @@ pub struct NewProjectRequest {
     pub packages_access: Option<FeatureAccess>,
     /// Who may use its merge requests.
     pub merge_requests_access: Option<FeatureAccess>,
+    /// Whether it may have large files of Git (LFS).
+    pub lfs: Option<bool>,
     /// How its branches are merged.
     pub merging: MergingChanges,
     /// Its topics.
@@ -209,6 +211,9 @@ pub async fn create(
     let id = projects::insert(&mut tx, &new, now).await.map_err(taken)?;
     if let Some(packages) = request.packages_access {
         projects::set_packages_access(&mut tx, id, packages).await?;
+    }
+    if request.lfs == Some(false) {
+        projects::set_lfs(&mut tx, id, false, now).await?;
     }
     let mut made = projects::find(&mut tx, id).await?.ok_or(Error::NotFound("Project"))?;
     made.merge_requests_access = request.merge_requests_access.unwrap_or(made.merge_requests_access);
@@ -366,8 +371,8 @@ pub async fn get(
     details_within(reading.tx(forge).await?, access).await
 }
 
-/// Returns how many bytes the images, packages and uploads of a project take, if the caller may know it: who is Reporter or
-/// more.
+/// Returns how many bytes the images, packages, uploads and large files of a project take, if the caller may know it: who is
+/// Reporter or more.
 ///
 /// # Errors
 /// The database's.
@@ -462,6 +467,8 @@ pub struct ProjectChanges {
     pub packages_access: Option<FeatureAccess>,
     /// Who may use its merge requests.
     pub merge_requests_access: Option<FeatureAccess>,
+    /// Whether it may have large files of Git (LFS).
+    pub lfs: Option<bool>,
     /// How its branches are merged.
     pub merging: MergingChanges,
     /// How many bytes its images, uploads and packages may take; only an administrator sets it.
@@ -530,6 +537,7 @@ pub async fn update(
     project.packages_access = changes.packages_access.unwrap_or(project.packages_access);
     project.merge_requests_access = changes.merge_requests_access.unwrap_or(project.merge_requests_access);
     project.merging = changes.merging.applied_to(project.merging);
+    project.lfs = changes.lfs.unwrap_or(project.lfs);
     if let Some((allowed, quota)) = quota {
         allowed.again(forge, &mut tx).await?;
         project.container_quota_bytes = quota.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
@@ -562,6 +570,9 @@ pub async fn update(
     if before.packages_access != project.packages_access {
         projects::set_packages_access(&mut tx, project.id, project.packages_access).await?;
     }
+    if before.lfs != project.lfs {
+        projects::set_lfs(&mut tx, project.id, project.lfs, now).await?;
+    }
     if (before.merge_requests_access, before.merging) != (project.merge_requests_access, project.merging) {
         projects::set_merging(&mut tx, &project, now).await?;
     }
@@ -592,6 +603,7 @@ pub async fn update(
             .then_some([before.merge_requests_access.name(), project.merge_requests_access.name()]),
         "merging": (before.merging != project.merging)
             .then(|| [merging_in_words(&before.merging), merging_in_words(&project.merging)]),
+        "lfs_enabled": (before.lfs != project.lfs).then_some([before.lfs, project.lfs]),
         "container_registry_quota_bytes": (before.container_quota_bytes != project.container_quota_bytes)
             .then_some([before.container_quota_bytes, project.container_quota_bytes]),
         "container_expiration_policy": project.cleanup_policy.as_ref()

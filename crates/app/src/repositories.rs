@@ -11,10 +11,12 @@ use futures_util::Stream;
 use portcullis_git::{CompletedPush, JudgeFuture, ProposedPush, PushJudge, Verdict};
 pub use portcullis_git::{Exchange, GitProtocol, Service};
 use portcullis_rules::access::{Denial, act};
+use portcullis_rules::lfs::Oid;
 
 use crate::Error;
 use crate::access::Authorized;
 use crate::forge::Forge;
+use crate::lfs;
 use crate::ref_changes::{Change, Decision, decide, intend, settle};
 
 /// Answers what a fetch may begin from.
@@ -83,6 +85,8 @@ struct Judge {
 const CREDENTIAL_DIED: &str = "The credential of this push is no longer valid.";
 const MAY_NOT_PUSH: &str = "You are not allowed to push code to this project.";
 const ARCHIVED: &str = "You can't push code to an archived project.";
+const LFS_MISSING: &str =
+    "LFS objects are missing. Ensure LFS is properly set up or try a manual \"git lfs push --all\".";
 
 impl PushJudge for Judge {
     fn before<'a>(&'a self, push: &'a ProposedPush) -> JudgeFuture<'a, Verdict> {
@@ -111,6 +115,24 @@ impl PushJudge for Judge {
 }
 
 impl Judge {
+    /// Says whether the project has every large file that the push has brought a pointer to. Where there are no large files
+    /// a pointer is a file like others.
+    async fn has_large_files(
+        &self,
+        access: &Authorized<act::PushCode>,
+        push: &ProposedPush,
+    ) -> Result<bool, Error> {
+        if !lfs::are_on(&self.forge, access).await? {
+            return Ok(true);
+        }
+        let pointers = push.lfs_pointers().await?;
+        let oids: Vec<Oid> = pointers.iter().filter_map(|pointer| Oid::parse(&pointer.oid)).collect();
+        if oids.is_empty() {
+            return Ok(true);
+        }
+        lfs::objects::has_all(&self.forge, access, &oids).await
+    }
+
     async fn decide(&self, push: &ProposedPush) -> Result<Verdict, Error> {
         let refuse = |text: &str| Ok(Verdict::Refuse(vec![text.to_owned()]));
         let access = match decide(&self.forge, &self.access, &Change::Push(push)).await {
@@ -126,6 +148,9 @@ impl Judge {
             Err(Error::Refused(_)) => return refuse(MAY_NOT_PUSH),
             Err(error) => return Err(error),
         };
+        if !self.has_large_files(&access, push).await? {
+            return refuse(LFS_MISSING);
+        }
         let pending = intend(&self.forge, &access, push.updates()).await?;
         *self.pending.lock() = Some(pending);
         Ok(Verdict::Accept)

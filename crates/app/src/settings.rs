@@ -128,6 +128,12 @@ pub struct Settings {
     pub git_realm: String,
     /// What stands before each message that a person reads in Git's output.
     pub git_message_prefix: String,
+    /// The operator's switch for large files of Git (LFS): when off, nothing of it answers.
+    pub lfs: bool,
+    /// How many bytes the large files of one project may have together; none means no limit.
+    pub lfs_quota_bytes: Option<u64>,
+    /// The largest file that Git LFS may store, in bytes; none means no limit.
+    pub max_lfs_object_bytes: Option<u64>,
     /// The operator's switch for the container registry: when off, nothing of it answers.
     pub container_registry: bool,
     /// Where the blobs of images are, such as `s3://bucket/prefix`; without it, in a folder inside the data folder.
@@ -209,6 +215,9 @@ impl Default for Settings {
             git_answer_cache_bytes: 512 * 1024 * 1024,
             git_realm: "Git".to_owned(),
             git_message_prefix: "Portcullis: ".to_owned(),
+            lfs: true,
+            lfs_quota_bytes: None,
+            max_lfs_object_bytes: None,
             container_registry: true,
             blobs: None,
             blob_variables: Vec::new(),
@@ -321,8 +330,11 @@ impl Settings {
                 refuse(key, "is 0; it must be at least 1");
             }
         }
-        for (key, bytes) in [("max_push_bytes", self.max_push_bytes), ("max_blob_bytes", self.max_blob_bytes)]
-        {
+        for (key, bytes) in [
+            ("max_push_bytes", self.max_push_bytes),
+            ("max_blob_bytes", self.max_blob_bytes),
+            ("max_lfs_object_bytes", self.max_lfs_object_bytes),
+        ] {
             if bytes == Some(0) {
                 refuse(key, "is 0; it must be at least 1, or be left out for no limit");
             }

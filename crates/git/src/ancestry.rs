@@ -25,13 +25,7 @@ const MAX_COMMIT_BYTES: u64 = 64 * 1024;
 /// asked: the way may lead through commits that were there before. Blocks.
 pub(crate) fn is_shown_by(quarantine: &Path, format: ObjectFormat, old: &ObjectId, new: &ObjectId) -> bool {
     let (Some(old), Some(new)) = (id(old), id(new)) else { return false };
-    let hash = match format {
-        ObjectFormat::Sha1 => gix_hash::Kind::Sha1,
-        ObjectFormat::Sha256 => gix_hash::Kind::Sha256,
-    };
-    let Some(bundle) = only_index(quarantine).and_then(|index| Bundle::at(index, hash).ok()) else {
-        return false;
-    };
+    let Some(bundle) = only_bundle(quarantine, format) else { return false };
     let mut seen = HashSet::from([new]);
     let mut waiting = vec![new];
     while let Some(commit) = waiting.pop() {
@@ -49,6 +43,15 @@ pub(crate) fn is_shown_by(quarantine: &Path, format: ObjectFormat, old: &ObjectI
 
 fn id(id: &ObjectId) -> Option<Id> {
     Id::from_hex(id.as_str().as_bytes()).ok()
+}
+
+/// Returns the only pack that has arrived, if it can be read.
+pub(crate) fn only_bundle(quarantine: &Path, format: ObjectFormat) -> Option<Bundle> {
+    let hash = match format {
+        ObjectFormat::Sha1 => gix_hash::Kind::Sha1,
+        ObjectFormat::Sha256 => gix_hash::Kind::Sha256,
+    };
+    Bundle::at(only_index(quarantine)?, hash).ok()
 }
 
 /// Returns the index of the only pack. Every push arrives as one.

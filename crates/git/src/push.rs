@@ -23,7 +23,9 @@ use crate::command::Git;
 use crate::process;
 use crate::report::Report;
 use crate::wire::{self, Answer, Question};
-use crate::{Error, ObjectFormat, ObjectId, RefName, RefNameError, ancestry, disk, refs};
+use crate::{
+    Error, LfsPointer, ObjectFormat, ObjectId, RefName, RefNameError, ancestry, disk, lfs_pointer, refs,
+};
 
 /// A boxed future, so that [`PushJudge`] can be a trait object.
 pub type JudgeFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -153,6 +155,19 @@ impl ProposedPush {
             Some(1) => Ok(true),
             _ => Err(Error::internal(format!("comparing two commits: {}", finished.errors.trim()))),
         }
+    }
+
+    /// Returns the pointers of Git LFS among the files that the push has brought, each once. It is read from the pack that
+    /// has arrived, and costs no process.
+    ///
+    /// # Errors
+    /// When the work was interrupted.
+    pub async fn lfs_pointers(&self) -> Result<Vec<LfsPointer>, Error> {
+        let (Some(quarantine), Some(update)) = (&self.quarantine, self.updates.first()) else {
+            return Ok(Vec::new());
+        };
+        let (folder, format) = (quarantine.path.clone(), update.new.format());
+        disk::blocking(move || Ok(lfs_pointer::arrived(&folder, format))).await
     }
 
     /// Returns how many bytes the push adds to the repository on disk.

@@ -34,10 +34,11 @@ pub(crate) fn collect(arguments: &RegistryCollect) -> anyhow::Result<()> {
 }
 
 fn collected_in_words(collected: &Collected) -> String {
-    let Collected { links, blobs, bytes, strays, uploads } = collected;
+    let Collected { large_files, links, blobs, bytes, strays, uploads } = collected;
     let content = blobs + strays;
     format!(
-        "{content} blobs of {bytes} bytes ({strays} of them on no record), {links} links to them, {uploads} uploads"
+        "{content} blobs of {bytes} bytes ({strays} of them on no record), {links} links to them, {uploads} uploads, \
+         {large_files} large files"
     )
 }
 

@@ -97,6 +97,7 @@ fn access_documentation() -> String {
     for (door, title) in [
         (Door::Api, "REST API"),
         (Door::Git, "Git over HTTP"),
+        (Door::Lfs, "Large files of Git (LFS)"),
         (Door::Files, "Uploaded files"),
         (Door::Operations, "Operations"),
     ] {
@@ -135,7 +136,9 @@ fn access_documentation() -> String {
 
 /// Git's paths are folded into one segment before they are routed; people know them as they were.
 fn shown_path(route: &Route) -> String {
-    route.path.replace("/-/git-redirect/{id}", "/{project}").replace("/-/git/{id}", "/{project}.git")
+    let path =
+        route.path.replace("/-/git-redirect/{id}", "/{project}").replace("/-/git/{id}", "/{project}.git");
+    path.replace("/-/lfs/{id}", "/{project}.git")
 }
 
 /// What distinguishes the requests of a route that may be about several actions.

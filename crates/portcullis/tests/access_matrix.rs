@@ -111,6 +111,18 @@ fn refusal(door: Door, action: Action, denial: Denial, caller: &Caller) -> Answe
         (Door::Git, A::PushCode, _) => answer(403, "You are not allowed to push code to this project.\n"),
         (Door::Git, _, _) => answer(403, "You are not allowed to download code from this project.\n"),
 
+        // `git lfs` is told the same in JSON; who may not read is told that there is nothing.
+        (Door::Lfs, _, Denial::SignInFirst) => answer(401, LFS_DENIED),
+        (Door::Lfs, _, Denial::NotVisible) if anonymous => answer(401, LFS_DENIED),
+        (Door::Lfs, _, Denial::MissingScope(_)) => answer(403, "…it needs one of the scopes api, "),
+        (Door::Lfs, _, Denial::Archived) => {
+            answer(403, r#"{"message":"You can't push code to an archived project."}"#)
+        }
+        (Door::Lfs, A::PushCode, Denial::RoleTooLow(_)) => {
+            answer(403, r#"{"message":"Access forbidden. Check your access level."}"#)
+        }
+        (Door::Lfs, _, _) => answer(404, r#"{"message":"Not found."}"#),
+
         // The token endpoint turns away who could have nothing at all; to all others it gives a bearer that says less than
         // was asked for, and the registry sends them back with it.
         (Door::Registry, _, _) if !has_registry_scope(caller) => answer(403, "…\"DENIED\""),
@@ -175,6 +187,8 @@ fn has_registry_scope(caller: &Caller) -> bool {
 const DENIED: &str = "HTTP Basic: Access denied. If a password was given, it was wrong or may not be used here.\n\
     If a token was given, it was incorrect, expired or lacks the scope for this.\n";
 
+const LFS_DENIED: &str = r#"{"message":"HTTP Basic: Access denied. If a password was given, it was wrong or may not be used here. If a token was given, it was incorrect, expired or lacks the scope for this."}"#;
+
 const NO_SUCH_REPOSITORY: &str =
     "The project you were looking for could not be found or you don't have permission to view it.\n";
 
@@ -182,6 +196,7 @@ const NO_SUCH_REPOSITORY: &str =
 fn refusal_of_credential(door: Door, life: Life) -> Answer {
     match (door, life) {
         (Door::Git, _) => answer(401, DENIED),
+        (Door::Lfs, _) => answer(401, LFS_DENIED),
         (Door::Registry, _) => answer(401, "…HTTP Basic: Access denied."),
         (_, Life::Expired) => answer(401, r#"…"error_description":"Token is expired."#),
         (_, Life::Revoked) => answer(401, r#"…"error_description":"Token was revoked."#),
@@ -196,6 +211,12 @@ fn let_in(route: &Route, asker: &Asker) -> Answer {
         ("POST", path) if path.starts_with("/-/git/") => answer(415, "…Expected the content type"),
         ("GET", "/-/git/{id}/HEAD" | "/-/git/{id}/objects/{*object}") => answer(404, NO_SUCH_REPOSITORY),
         ("GET", "/-/git-redirect/{id}/info/refs") => answer(301, ""),
+        // No large file was ever pushed, and what would be stored is another content.
+        (_, "/-/lfs/{id}/info/lfs/objects" | "/-/lfs/{id}/info/lfs/objects/{oid}") => {
+            answer(501, "…Server supports batch API only")
+        }
+        ("GET", "/-/lfs/{id}/gitlab-lfs/objects/{oid}") => answer(404, r#"{"message":"Not found."}"#),
+        ("PUT", "/-/lfs/{id}/gitlab-lfs/objects/{oid}/{size}") => answer(400, "…SHA256 or size mismatch"),
         // Nothing was ever pushed to the image, and what would push is no manifest, no digest and no piece of an upload.
         ("GET", "/-/registry/{id}/referrers/{digest}") => answer(200, "…\"manifests\":[]"),
         ("GET", "/-/registry/{id}/blobs/{digest}") => answer(404, "…\"BLOB_UNKNOWN\""),
@@ -318,6 +339,11 @@ fn address(
     }
     if let Some(rest) = route.path.strip_prefix("/-/git-redirect/{id}") {
         return format!("/{}{rest}?service=git-upload-pack", place.path);
+    }
+    if let Some(rest) = route.path.strip_prefix("/-/lfs/{id}") {
+        let oid = "0".repeat(64);
+        let rest = rest.replace("{oid}", &oid).replace("{size}", "1").replace("{lock_id}", "1");
+        return format!("/{}.git{rest}", place.path);
     }
     if let Some(rest) = route.path.strip_prefix("/-/registry/{id}") {
         let digest = format!("sha256:{}", "0".repeat(64));
@@ -854,7 +880,9 @@ fn ask(
     match (asker.secret.is_some(), route.door) {
         _ if by_bearer => headers.push(("authorization", bearer.as_str())),
         (false, _) => {}
-        (true, Door::Git | Door::Registry) => headers.push(("authorization", authorization.as_str())),
+        (true, Door::Git | Door::Lfs | Door::Registry) => {
+            headers.push(("authorization", authorization.as_str()))
+        }
         (true, _) => headers.push(("private-token", secret)),
     }
     let body: &[u8] = if route.method == "GET" { b"" } else { b"{ this is no JSON" };
@@ -865,7 +893,7 @@ fn ask(
     let challenged = came.header("www-authenticate").is_some_and(|challenge| challenge.starts_with("Basic "));
     assert_eq!(
         challenged,
-        came.status == 401 && (route.door == Door::Git || route.path == "/jwt/auth"),
+        came.status == 401 && (matches!(route.door, Door::Git | Door::Lfs) || route.path == "/jwt/auth"),
         "{route:?}: who asks for Basic credentials?"
     );
     (came.status, came.text)

@@ -316,7 +316,7 @@ fn a_file_has_a_largest_size_and_a_project_a_quota() {
     let shown = forge.root().get(&project.path("?statistics=true")).expect(200).json();
     assert_eq!(
         shown["statistics"],
-        json!({ "container_registry_size": 0, "packages_size": 2400, "uploads_size": 100 })
+        json!({ "container_registry_size": 0, "lfs_objects_size": 0, "packages_size": 2400, "uploads_size": 100 })
     );
     let group = forge.root().get(&format!("/groups/{}?statistics=true", project.group.id)).expect(200).json();
     assert_eq!(group["statistics"], shown["statistics"]);

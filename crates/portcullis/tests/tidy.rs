@@ -360,8 +360,17 @@ fn public_functions(source: &Source) -> Vec<(String, String)> {
 
 #[test]
 fn every_use_case_takes_a_proof() {
-    // An image is what a caller may do something with: it holds the proof.
-    let proofs = ["&Authorized<", "&Image<", "&impl MayRead", "&impl MayAdminister", "&Viewer"];
+    // An image, or the large files of a project, are what a caller may do something with: they hold the proof.
+    let proofs = [
+        "&Authorized<",
+        "&Image<",
+        "&LargeFiles<",
+        "&Readable",
+        "&Writable",
+        "&impl MayRead",
+        "&impl MayAdminister",
+        "&Viewer",
+    ];
     let (mut found, mut counted, mut used) = (Vec::new(), 0, Vec::new());
     for source in sources("app") {
         let file = source.path.strip_prefix("crates/app/src/").unwrap();

@@ -76,6 +76,8 @@ ids! {
     TerraformStateId;
     /// A web hook of a project.
     WebhookId;
+    /// A lock of a path, as Git LFS asks for it.
+    LfsLockId;
 }
 
 impl DiscussionId {

@@ -12,6 +12,7 @@ pub mod closing;
 pub mod color;
 pub mod files;
 pub mod id;
+pub mod lfs;
 pub mod merging;
 pub mod names;
 pub mod packages;

@@ -24,7 +24,7 @@ fn read(row: &Row<'_>) -> Result<Blob, Error> {
     Ok(Blob { id: BlobId(row.get(0)?), digest: row.get(1)?, size: row.get(2)? })
 }
 
-/// Whether a file has the blob: an upload, or one of a package. `$blob` is the column with the blob's id.
+/// Whether a file has the blob: an upload, one of a package, or a large file of Git. `$blob` is the column with the blob's id.
 macro_rules! in_a_file {
     ($blob:literal) => {
         concat!(
@@ -32,6 +32,8 @@ macro_rules! in_a_file {
             $blob,
             ") \
             OR EXISTS (SELECT 1 FROM package_files x WHERE x.blob_id = ",
+            $blob,
+            ") OR EXISTS (SELECT 1 FROM lfs_objects x WHERE x.blob_id = ",
             $blob,
             "))"
         )
@@ -56,7 +58,8 @@ macro_rules! of_project {
     () => {
         "SELECT l.blob_id FROM container_repositories r JOIN container_blob_links l ON l.repository_id = r.id \
         WHERE r.project_id = $1 UNION SELECT u.blob_id FROM uploads u WHERE u.project_id = $1 \
-        UNION SELECT f.blob_id FROM packages k JOIN package_files f ON f.package_id = k.id WHERE k.project_id = $1"
+        UNION SELECT f.blob_id FROM packages k JOIN package_files f ON f.package_id = k.id WHERE k.project_id = $1 \
+        UNION SELECT o.blob_id FROM lfs_objects o WHERE o.project_id = $1"
     };
 }
 
@@ -95,6 +98,17 @@ macro_rules! packages_below {
         concat!(
             "SELECT DISTINCT p.id AS project_id, f.blob_id AS blob_id FROM ", below!(),
             " JOIN packages k ON k.project_id = p.id JOIN package_files f ON f.package_id = k.id WHERE a.ancestor_id = $1"
+        )
+    };
+}
+
+/// The same of large files of Git.
+macro_rules! lfs_objects_below {
+    () => {
+        concat!(
+            "SELECT DISTINCT p.id AS project_id, o.blob_id AS blob_id FROM ",
+            below!(),
+            " JOIN lfs_objects o ON o.project_id = p.id WHERE a.ancestor_id = $1"
         )
     };
 }
@@ -181,13 +195,17 @@ statements! {
             JOIN container_blob_links l ON l.repository_id = r.id WHERE r.project_id = $1"), ", ",
         size_of!("SELECT DISTINCT f.blob_id FROM packages k JOIN package_files f ON f.package_id = k.id \
             WHERE k.project_id = $1"), ", ",
-        size_of!("SELECT DISTINCT u.blob_id FROM uploads u WHERE u.project_id = $1")
+        size_of!("SELECT DISTINCT u.blob_id FROM uploads u WHERE u.project_id = $1"), ", ",
+        size_of!("SELECT o.blob_id FROM lfs_objects o WHERE o.project_id = $1")
     );
     NAMESPACE_BYTES = concat!(
-        "SELECT ", size_of!(images_below!(), " UNION ", uploads_below!(), " UNION ", packages_below!())
+        "SELECT ", size_of!(
+            images_below!(), " UNION ", uploads_below!(), " UNION ", packages_below!(), " UNION ", lfs_objects_below!()
+        )
     );
     NAMESPACE_BYTES_BY_KIND = concat!(
-        "SELECT ", size_of!(images_below!()), ", ", size_of!(packages_below!()), ", ", size_of!(uploads_below!())
+        "SELECT ", size_of!(images_below!()), ", ", size_of!(packages_below!()), ", ", size_of!(uploads_below!()), ", ",
+        size_of!(lfs_objects_below!())
     );
     QUOTAS = "SELECT p.container_quota_bytes, n.id, n.container_quota_bytes FROM projects p \
         JOIN namespace_ancestors a ON a.descendant_id = p.namespace_id \
@@ -332,7 +350,7 @@ pub async fn touch_linked(tx: &mut Tx, repository: ContainerRepositoryId, now: i
     Ok(())
 }
 
-/// Notes that all blobs of a project are about to lose their links to its images, uploads and packages.
+/// Notes that all blobs of a project are about to lose their links to its images, uploads, packages and large files.
 ///
 /// # Errors
 /// The database's.
@@ -484,7 +502,7 @@ pub async fn missing_after(tx: &mut Tx, after: BlobId, limit: i64) -> Result<Vec
     tx.all(&MISSING_AFTER, &[V::from(after.0), V::from(limit)], read).await
 }
 
-/// Returns whether an image, an upload or a package links the blob, and it is not being deleted.
+/// Returns whether an image, an upload, a package or a large file links the blob, and it is not being deleted.
 ///
 /// # Errors
 /// The database's.
@@ -532,7 +550,7 @@ pub async fn bytes_of_repository(tx: &mut Tx, repository: ContainerRepositoryId)
     sum(tx.one(&REPOSITORY_BYTES, &[V::from(repository.0)], |row| row.get(0)).await?)
 }
 
-/// Returns how many bytes the images, uploads and packages of a project take; each content counts once.
+/// Returns how many bytes the images, uploads, packages and large files of a project take; each content counts once.
 ///
 /// # Errors
 /// The database's.
@@ -549,10 +567,17 @@ pub struct BytesByKind {
     pub packages: i64,
     /// Uploaded files.
     pub uploads: i64,
+    /// Large files of Git.
+    pub lfs_objects: i64,
 }
 
 fn read_by_kind(row: &Row<'_>) -> Result<BytesByKind, Error> {
-    Ok(BytesByKind { images: row.get(0)?, packages: row.get(1)?, uploads: row.get(2)? })
+    Ok(BytesByKind {
+        images: row.get(0)?,
+        packages: row.get(1)?,
+        uploads: row.get(2)?,
+        lfs_objects: row.get(3)?,
+    })
 }
 
 /// Returns how many bytes each kind of thing in a project takes.
@@ -572,8 +597,8 @@ pub async fn bytes_below_by_kind(tx: &mut Tx, namespace: NamespaceId) -> Result<
     sum(tx.one(&NAMESPACE_BYTES_BY_KIND, &[V::from(namespace.0)], read_by_kind).await?)
 }
 
-/// Returns how many bytes the images, uploads and packages of all projects below a namespace take; each content counts once
-/// in each project.
+/// Returns how many bytes the images, uploads, packages and large files of all projects below a namespace take; each content
+/// counts once in each project.
 ///
 /// # Errors
 /// The database's.

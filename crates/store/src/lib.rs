@@ -25,6 +25,8 @@ pub mod issue_links;
 pub mod issues;
 pub mod jobs;
 pub mod labels;
+pub mod lfs_locks;
+pub mod lfs_objects;
 pub mod members;
 pub mod merge_request_versions;
 pub mod merge_requests;
@@ -70,6 +72,8 @@ pub fn statements() -> impl Iterator<Item = &'static db::Statement> {
         issues::STATEMENTS,
         jobs::STATEMENTS,
         labels::STATEMENTS,
+        lfs_locks::STATEMENTS,
+        lfs_objects::STATEMENTS,
         members::STATEMENTS,
         merge_request_versions::STATEMENTS,
         merge_requests::STATEMENTS,

@@ -56,6 +56,7 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "terraform_states",
         sql: include_str!("../migrations/0009_terraform_states.sql"),
     },
+    Migration { version: 10, name: "large_files", sql: include_str!("../migrations/0010_large_files.sql") },
 ];
 
 /// What a run of [`migrate`] did.

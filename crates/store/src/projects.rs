@@ -65,6 +65,8 @@ pub struct Project {
     pub merge_requests_access: FeatureAccess,
     /// How its branches are merged.
     pub merging: Merging,
+    /// Whether it may have large files of Git (LFS), as far as its top-level group lets it.
+    pub lfs: bool,
     /// How many bytes its images, uploads and packages may take; `None` is no limit.
     pub container_quota_bytes: Option<i64>,
     /// What is deleted from its images from time to time; `None` when that was never set.
@@ -115,7 +117,7 @@ const COLUMNS: &str = "p.id, p.namespace_id, n.name, n.path, n.full_path, n.pare
      p.container_registry_access, p.container_quota_bytes, \
      c.enabled_at, c.cadence, c.keep_n, c.older_than, c.name_regex, c.name_regex_keep, c.next_run_at, p.packages_access, \
      p.merge_requests_access, p.merge_method, p.squash_option, p.source_branches_kept_since, p.autoclose_off_since, \
-     p.merge_needs_success_since, p.merge_after_skipped_since, p.merge_needs_resolved_since";
+     p.merge_needs_success_since, p.merge_after_skipped_since, p.merge_needs_resolved_since, p.lfs_off_since";
 
 const FROM: &str = "projects p JOIN namespaces n ON n.id = p.namespace_id \
      LEFT JOIN container_cleanup_policies c ON c.project_id = p.id";
@@ -160,6 +162,7 @@ fn read(row: &Row<'_>) -> Result<Project, Error> {
         packages_access: feature(row.text(32)?)?,
         merge_requests_access: feature(row.text(33)?)?,
         merging: read_merging(row, 34)?,
+        lfs: row.get::<Option<i64>>(41)?.is_none(),
     })
 }
 
@@ -174,7 +177,7 @@ statements! {
         p.container_registry_access, p.container_quota_bytes, \
         c.enabled_at, c.cadence, c.keep_n, c.older_than, c.name_regex, c.name_regex_keep, c.next_run_at, p.packages_access, \
      p.merge_requests_access, p.merge_method, p.squash_option, p.source_branches_kept_since, p.autoclose_off_since, \
-     p.merge_needs_success_since, p.merge_after_skipped_since, p.merge_needs_resolved_since \
+     p.merge_needs_success_since, p.merge_after_skipped_since, p.merge_needs_resolved_since, p.lfs_off_since \
         FROM projects p JOIN namespaces n ON n.id = p.namespace_id \
         LEFT JOIN container_cleanup_policies c ON c.project_id = p.id WHERE p.id = $1 AND p.deletion_requested_at IS NULL";
     FACTS_BY_ID = "SELECT p.id, p.full_path, p.visibility, p.repository_access, p.issues_access, p.archived_at, \
@@ -201,6 +204,7 @@ statements! {
         AND p.deletion_requested_at IS NULL ORDER BY length(p.full_path) DESC LIMIT 1";
     SET_ARCHIVED = "UPDATE projects SET archived_at = $2, updated_at = $3 WHERE id = $1";
     SET_PACKAGES_ACCESS = "UPDATE projects SET packages_access = $2 WHERE id = $1";
+    SET_LFS = "UPDATE projects SET lfs_off_since = $2 WHERE id = $1";
     SET_DEFAULT_BRANCH = "UPDATE projects SET default_branch = $2 WHERE id = $1";
     RECORD_PUSH = "UPDATE projects SET first_pushed_at = COALESCE(first_pushed_at, $2), last_activity_at = $3 WHERE id = $1";
     RECORD_ACTIVITY = "UPDATE projects SET last_activity_at = $2 WHERE id = $1";
@@ -417,6 +421,15 @@ pub async fn set_merging(tx: &mut Tx, project: &Project, now: i64) -> Result<(),
 /// The database's.
 pub async fn set_packages_access(tx: &mut Tx, id: ProjectId, access: FeatureAccess) -> Result<(), Error> {
     tx.run(&SET_PACKAGES_ACCESS, &[V::from(id.0), V::from(access.name())]).await?;
+    Ok(())
+}
+
+/// Records whether a project may have large files.
+///
+/// # Errors
+/// The database's.
+pub async fn set_lfs(tx: &mut Tx, id: ProjectId, on: bool, now: i64) -> Result<(), Error> {
+    tx.run(&SET_LFS, &[V::from(id.0), V::from((!on).then_some(now))]).await?;
     Ok(())
 }
 

@@ -24,6 +24,7 @@ pub const MOVED_TO_GHOST: &[(&str, &str)] = &[
     ("issues", "author_id"),
     ("issues", "closed_by"),
     ("issues", "last_editor_id"),
+    ("lfs_locks", "owner_id"),
     ("members", "created_by"),
     ("merge_request_approvals", "user_id"),
     ("merge_requests", "author_id"),

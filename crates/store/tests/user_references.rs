@@ -30,8 +30,8 @@ use portcullis_store::uploads::{self, NewUpload};
 use portcullis_store::user_references::{DELETED_WITH_USER, MOVED_TO_GHOST, move_to_ghost};
 use portcullis_store::users::{self, NewUser, UserKind};
 use portcullis_store::{
-    blobs, container_repositories, container_tags, discussions, migrate, pushes, subscriptions, timelogs,
-    todos,
+    blobs, container_repositories, container_tags, discussions, lfs_locks, migrate, pushes, subscriptions,
+    timelogs, todos,
 };
 
 mod engines;
@@ -244,6 +244,7 @@ async fn leave_traces(tx: &mut Tx, user: UserId) {
     let blob = blobs::rely_on(tx, "sha256:1", 1, NOW).await.unwrap().unwrap();
     let upload = NewUpload { project, blob, secret: "secret", file_name: "a", author: user };
     uploads::insert(tx, &upload, NOW).await.unwrap();
+    lfs_locks::insert(tx, project, "a.psd", user, NOW).await.unwrap();
     let state = terraform_states::ensure(tx, project, "state", NOW).await.unwrap();
     let lock = Lock { id: "lock".to_owned(), info: "{}".to_owned() };
     terraform_states::set_lock(tx, state.id, Some((user, &lock)), NOW).await.unwrap();

@@ -61,7 +61,7 @@ impl Presented {
     /// Returns what a request to `door` presents.
     pub fn find(parts: &Parts, door: Door, query_allowed: bool) -> Presented {
         match door {
-            Door::Git | Door::Registry => basic_or_bearer(&parts.headers),
+            Door::Git | Door::Lfs | Door::Registry => basic_or_bearer(&parts.headers),
             Door::Api | Door::Files | Door::Operations => api(parts, query_allowed),
         }
     }
@@ -111,7 +111,7 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !value.is_empty()).then_some(value)
 }
 
-/// Git, and the token endpoint of the registry: the password of Basic (RFC 7617) with any non-empty user name, or a bearer.
+/// Git, its large files, and the token endpoint of the registry: the password of Basic (RFC 7617) with any non-empty user name, or a bearer.
 fn basic_or_bearer(headers: &HeaderMap) -> Presented {
     let Some(value) = headers.get(AUTHORIZATION) else { return Presented::Nothing };
     if value.len() > MAX_HEADER_BYTES {

@@ -7,6 +7,8 @@ pub enum Door {
     Api,
     /// Git over HTTP.
     Git,
+    /// Large files of Git (LFS).
+    Lfs,
     /// The container registry and its token endpoint.
     Registry,
     /// Files at the addresses that stand in texts.
@@ -22,6 +24,8 @@ impl Door {
             Some(Door::Api)
         } else if path.starts_with(crate::paths::GIT_PREFIX) {
             Some(Door::Git)
+        } else if path.starts_with(crate::paths::LFS_PREFIX) {
+            Some(Door::Lfs)
         } else if crate::registry::paths::is_of_registry(path) {
             Some(Door::Registry)
         } else if path.starts_with(crate::paths::FILES_PREFIX) {
@@ -38,6 +42,7 @@ impl Door {
         match self {
             Door::Api => "api",
             Door::Git => "git",
+            Door::Lfs => "lfs",
             Door::Registry => "registry",
             Door::Files => "files",
             Door::Operations => "operations",

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::http::header::{CONTENT_TYPE, RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use portcullis_app::Error;
 use portcullis_app::access::{Refused, Unauthenticated};
@@ -34,6 +34,11 @@ pub struct ApiError {
 impl ApiError {
     fn new(status: StatusCode, body: Value) -> ApiError {
         ApiError { status, body, retry_after: None, challenge: None, internal: None }
+    }
+
+    /// Returns the status.
+    pub fn status(&self) -> StatusCode {
+        self.status
     }
 
     /// Returns the answer to parameters that cannot be used.
@@ -381,6 +386,137 @@ impl IntoResponse for GitError {
     }
 }
 
+/// An answer about large files that is no success: one message in JSON, which `git lfs` shows to the person.
+#[derive(Debug)]
+pub struct LfsError {
+    status: StatusCode,
+    message: String,
+    realm: Option<String>,
+    retry_after: Option<u64>,
+    internal: Option<String>,
+}
+
+/// The one answer for a project that does not exist, for one that the caller may not read, and for one without large files.
+pub const LFS_NOT_FOUND: &str = "Not found.";
+
+/// What somebody is told who may read large files and not write them.
+pub const LFS_FORBIDDEN: &str = "Access forbidden. Check your access level.";
+
+/// The realm of the header that is of Git LFS alone.
+const LFS_REALM: HeaderValue = HeaderValue::from_static("Basic realm=\"Git LFS\"");
+
+const LFS_AUTHENTICATE: HeaderName = HeaderName::from_static("lfs-authenticate");
+
+/// What this protocol's messages are written in.
+pub const LFS_JSON: HeaderValue = HeaderValue::from_static("application/vnd.git-lfs+json");
+
+impl LfsError {
+    /// Returns an answer with this message.
+    pub fn new(status: StatusCode, message: impl Into<String>) -> LfsError {
+        LfsError { status, message: message.into(), realm: None, retry_after: None, internal: None }
+    }
+
+    /// Returns the answer where large files are switched off for the whole instance.
+    pub fn switched_off() -> LfsError {
+        let text = "Git LFS is not enabled on this server, contact your administrator.";
+        LfsError::new(StatusCode::NOT_IMPLEMENTED, text)
+    }
+
+    /// Returns the answer for what is not there.
+    pub fn not_found() -> LfsError {
+        LfsError::new(StatusCode::NOT_FOUND, LFS_NOT_FOUND)
+    }
+
+    /// Returns the challenge that makes `git lfs` ask for a credential.
+    pub fn challenge(realm: &str) -> LfsError {
+        let text = GIT_ACCESS_DENIED.replace('\n', " ");
+        LfsError { realm: Some(realm.to_owned()), ..LfsError::new(StatusCode::UNAUTHORIZED, text.trim()) }
+    }
+
+    /// Returns the answer to a refusal of the rules.
+    pub fn refused(refused: &Refused, realm: &str) -> LfsError {
+        let anonymous = refused.viewer.identity().is_none();
+        match refused.denial {
+            // Somebody without a credential is asked for one, whether there is anything or not.
+            Denial::NotVisible if anonymous => LfsError::challenge(realm),
+            denial => LfsError::denied(denial, refused.action, realm),
+        }
+    }
+
+    fn denied(denial: Denial, action: Action, realm: &str) -> LfsError {
+        let forbidden = |text: String| LfsError::new(StatusCode::FORBIDDEN, text);
+        match denial {
+            Denial::SignInFirst => LfsError::challenge(realm),
+            Denial::MissingScope(scopes) => forbidden(format!(
+                "The token may not do this: it needs one of the scopes {}.",
+                scopes.names().collect::<Vec<_>>().join(", ")
+            )),
+            Denial::Archived => forbidden("You can't push code to an archived project.".to_owned()),
+            Denial::RoleTooLow(_) if action != Action::DownloadCode => forbidden(LFS_FORBIDDEN.to_owned()),
+            _ => LfsError::not_found(),
+        }
+    }
+
+    /// Returns the answer to a credential that was not accepted.
+    pub fn unauthenticated(why: Unauthenticated, realm: &str) -> LfsError {
+        match why {
+            Unauthenticated::Throttled(seconds) => LfsError {
+                retry_after: Some(seconds),
+                ..LfsError::new(StatusCode::TOO_MANY_REQUESTS, "Too many failed log-ins. Retry later.")
+            },
+            Unauthenticated::Internal(error) => LfsError::of(error, realm),
+            _ => LfsError::challenge(realm),
+        }
+    }
+
+    /// Returns the answer to an error of a use case that writes.
+    pub fn of(error: Error, realm: &str) -> LfsError {
+        match error {
+            Error::Unauthorized => LfsError::challenge(realm),
+            Error::Refused(denial) => LfsError::denied(denial, Action::PushCode, realm),
+            Error::NotFound(_) => LfsError::not_found(),
+            Error::BadRequest(text) => LfsError::new(StatusCode::BAD_REQUEST, text),
+            Error::Forbidden(text) => LfsError::new(StatusCode::FORBIDDEN, text),
+            Error::Conflict(text) => LfsError::new(StatusCode::CONFLICT, text),
+            Error::RequestTooLarge => {
+                LfsError::new(StatusCode::PAYLOAD_TOO_LARGE, "The object is larger than this server stores.")
+            }
+            Error::Overloaded(seconds) => LfsError {
+                retry_after: Some(seconds),
+                ..LfsError::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "The server is busy. Please try again later.",
+                )
+            },
+            Error::Internal(source) => LfsError {
+                internal: Some(chain(&*source)),
+                ..LfsError::new(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on the server.")
+            },
+            other => LfsError::new(StatusCode::UNPROCESSABLE_ENTITY, other.to_string()),
+        }
+    }
+}
+
+impl IntoResponse for LfsError {
+    fn into_response(self) -> Response {
+        let body = json!({ "message": self.message }).to_string();
+        let mut response = (self.status, [(CONTENT_TYPE, LFS_JSON)], body).into_response();
+        let headers = response.headers_mut();
+        if let Some(realm) = self.realm {
+            headers.insert(LFS_AUTHENTICATE, LFS_REALM);
+            let challenge = format!("Basic realm=\"{}\"", header_text(&realm));
+            headers.extend(HeaderValue::from_str(&challenge).ok().map(|value| (WWW_AUTHENTICATE, value)));
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(problem) = self.internal {
+            response.extensions_mut().insert(InternalFailure(problem));
+        }
+        response
+    }
+}
+
 /// An answer of the registry that is no success: a list of errors in JSON, as its protocol has it.
 #[derive(Debug)]
 pub struct RegistryError {
@@ -556,6 +692,8 @@ pub enum Refusal {
     Api(ApiError),
     /// In Git's dialect.
     Git(GitError),
+    /// In the dialect of Git LFS.
+    Lfs(LfsError),
     /// In the registry's dialect.
     Registry(RegistryError),
     /// Too many requests, which is said without a dialect.
@@ -567,6 +705,7 @@ impl Refusal {
     pub fn refused(door: Door, refused: &Refused, realm: &str) -> Refusal {
         match door {
             Door::Git => Refusal::Git(GitError::refused(refused, realm)),
+            Door::Lfs => Refusal::Lfs(LfsError::refused(refused, realm)),
             Door::Registry => Refusal::Registry(RegistryError::forbidden()),
             Door::Api | Door::Files | Door::Operations => Refusal::Api(ApiError::refused(refused)),
         }
@@ -576,6 +715,7 @@ impl Refusal {
     pub fn unauthenticated(door: Door, why: Unauthenticated, realm: &str) -> Refusal {
         match door {
             Door::Git => Refusal::Git(GitError::unauthenticated(why, realm)),
+            Door::Lfs => Refusal::Lfs(LfsError::unauthenticated(why, realm)),
             Door::Registry => Refusal::Registry(RegistryError::unauthenticated(why, realm)),
             Door::Api | Door::Files | Door::Operations => Refusal::Api(ApiError::unauthenticated(why)),
         }
@@ -585,6 +725,7 @@ impl Refusal {
     pub fn error(door: Door, error: Error) -> Refusal {
         match door {
             Door::Git => Refusal::Git(error.into()),
+            Door::Lfs => Refusal::Lfs(LfsError::of(error, "Git LFS")),
             Door::Registry => Refusal::Registry(ImageError::Forge(error).into()),
             Door::Api | Door::Files | Door::Operations => Refusal::Api(error.into()),
         }
@@ -596,6 +737,7 @@ impl IntoResponse for Refusal {
         match self {
             Refusal::Api(error) => error.into_response(),
             Refusal::Git(error) => error.into_response(),
+            Refusal::Lfs(error) => error.into_response(),
             Refusal::Registry(error) => error.into_response(),
             Refusal::TooMany(error) => error.into_response(),
         }

@@ -22,7 +22,7 @@ use crate::AppState;
 use crate::client::Client;
 use crate::credential;
 use crate::door::Door;
-use crate::error::{ApiError, InternalFailure, RegistryError};
+use crate::error::{ApiError, InternalFailure, LfsError, RegistryError};
 use crate::paths;
 use crate::rate_limit::Counted;
 use crate::registry;
@@ -107,9 +107,15 @@ impl Front {
         if door == Some(Door::Registry) && !self.state.forge.settings().container_registry {
             refused = Some(ImageError::SwitchedOff.into());
         }
+        let refused = match door {
+            Some(Door::Lfs) if !self.state.forge.settings().lfs => {
+                Some(LfsError::switched_off().into_response())
+            }
+            _ => refused.map(IntoResponse::into_response),
+        };
         let answering = async {
             match refused {
-                Some(refused) => Ok(refused.into_response()),
+                Some(refused) => Ok(refused),
                 None => self.inner.call(request).await,
             }
         };

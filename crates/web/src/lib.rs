@@ -14,6 +14,7 @@ pub mod error;
 pub mod front;
 pub mod git;
 pub mod guard;
+pub mod lfs;
 mod multipart;
 pub mod openapi;
 pub mod operations;

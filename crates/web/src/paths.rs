@@ -20,6 +20,9 @@ pub const GIT_PREFIX: &str = "/-/git/";
 /// Where repositories asked for without `.git` are sent, to be redirected.
 pub const GIT_REDIRECT_PREFIX: &str = "/-/git-redirect/";
 
+/// Where large files of repositories are.
+pub const LFS_PREFIX: &str = "/-/lfs/";
+
 /// Where uploaded files are.
 pub const FILES_PREFIX: &str = "/-/project/";
 
@@ -28,6 +31,9 @@ const MAX_PATH_BYTES: usize = 4096;
 
 /// What may follow a repository's path.
 const SUFFIXES: [&str; 3] = ["/info/refs", "/git-upload-pack", "/git-receive-pack"];
+
+/// What the paths of its large files begin with, behind a repository's path.
+const LFS_BEGINNINGS: [&str; 2] = ["/info/lfs/", "/gitlab-lfs/objects/"];
 
 /// Paths of the dumb protocol, which is not served.
 const DUMB_SUFFIXES: [&str; 2] = ["/HEAD", "/objects/"];
@@ -85,6 +91,9 @@ fn repository_path(path: &str) -> Option<String> {
 fn split(path: &str) -> Option<(&str, &str, &'static str)> {
     for (at, _) in path.rmatch_indices(".git/") {
         let rest = &path[at + 4..];
+        if LFS_BEGINNINGS.iter().any(|beginning| rest.starts_with(beginning)) {
+            return Some((&path[..at], rest, LFS_PREFIX));
+        }
         let known = SUFFIXES.contains(&rest) || DUMB_SUFFIXES.iter().any(|dumb| rest.starts_with(dumb));
         if known {
             return Some((&path[..at], rest, GIT_PREFIX));
@@ -115,6 +124,8 @@ mod tests {
             ("/g/proj.git-thing.git/git-upload-pack", "/-/git/g%2Fproj.git-thing/git-upload-pack"),
             ("/g/app/info/refs", "/-/git-redirect/g%2Fapp/info/refs"),
             ("/g/app.git/HEAD", "/-/git/g%2Fapp/HEAD"),
+            ("/g/app.git/info/lfs/objects/batch", "/-/lfs/g%2Fapp/info/lfs/objects/batch"),
+            ("/g/app.git/gitlab-lfs/objects/0f", "/-/lfs/g%2Fapp/gitlab-lfs/objects/0f"),
         ] {
             assert_eq!(folded(path).as_deref(), Some(expected));
         }
@@ -178,6 +189,8 @@ mod tests {
             "/",
             "/g/app",
             "/g/app.git",
+            "/g/app/info/lfs/objects/batch",
+            "/g/app.git/info/lfs",
             "/api/v4/projects/1/info/refs",
             "/-/git/x/info/refs",
             "/.git/config",

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::extract::OriginalUri;
 use axum::handler::Handler;
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use portcullis_app::noteables::{OnIssue, OnMergeRequest};
@@ -11,9 +11,9 @@ use portcullis_app::registry::protocol::ErrorCode;
 
 use crate::AppState;
 use crate::door::Door;
-use crate::error::{ApiError, GitError, RegistryError};
+use crate::error::{ApiError, GitError, LfsError, RegistryError};
 use crate::guard::{Access, Guard};
-use crate::{api, git, operations, registry, uploaded};
+use crate::{api, git, lfs, operations, registry, uploaded};
 
 /// One route.
 pub struct Route {
@@ -414,6 +414,18 @@ pub fn table() -> Vec<Route> {
             GET "/-/git/{id}/objects/{*object}" "the dumb protocol: not served" => git::dumb;
             GET "/-/git-redirect/{id}/info/refs" "to the address with .git" => git::redirect;
         }
+        Lfs {
+            POST "/-/lfs/{id}/info/lfs/objects/batch" "which large files there are, and where; to upload asks for PushCode too" => lfs::batch::batch;
+            POST "/-/lfs/{id}/info/lfs/objects" "the protocol of long ago: not served" => lfs::legacy;
+            GET "/-/lfs/{id}/info/lfs/objects/{oid}" "the protocol of long ago: not served" => lfs::legacy;
+            POST "/-/lfs/{id}/info/lfs/verify" "whether a large file has arrived" => lfs::objects::verify;
+            GET "/-/lfs/{id}/gitlab-lfs/objects/{oid}" "a large file" => lfs::objects::download;
+            PUT "/-/lfs/{id}/gitlab-lfs/objects/{oid}/{size}" "store a large file" => lfs::objects::upload;
+            GET "/-/lfs/{id}/info/lfs/locks" "who has which file for themselves" => lfs::locks::list;
+            POST "/-/lfs/{id}/info/lfs/locks" "lock a file" => lfs::locks::create;
+            POST "/-/lfs/{id}/info/lfs/locks/verify" "locks of the caller, and of others" => lfs::locks::verify;
+            POST "/-/lfs/{id}/info/lfs/locks/{lock_id}/unlock" "unlock a file; what somebody else locked asks for UnlockOthersFiles too" => lfs::locks::unlock;
+        }
         Registry {
             GET "/v2" "to the address with a slash" => registry::to_version;
             GET "/v2/" "whether there is a registry" => registry::version;
@@ -455,18 +467,27 @@ pub fn build(table: Vec<Route>, state: AppState) -> Router {
     router.fallback(no_such_route).method_not_allowed_fallback(no_such_method).with_state(state)
 }
 
-async fn no_such_route(OriginalUri(uri): OriginalUri) -> Response {
-    match Door::of(uri.path()) {
+/// Returns the door that an address is at. Large files are below their repository until the address is folded.
+fn door_of(asked: &Uri, routed: &Uri) -> Option<Door> {
+    Door::of(asked.path()).or(Door::of(routed.path()).filter(|door| *door == Door::Lfs))
+}
+
+async fn no_such_route(OriginalUri(uri): OriginalUri, routed: Uri) -> Response {
+    match door_of(&uri, &routed) {
         Some(Door::Api | Door::Files) => ApiError::no_such_route().into_response(),
+        Some(Door::Lfs) => LfsError::not_found().into_response(),
         Some(Door::Registry) => RegistryError::code(ErrorCode::NameUnknown).into_response(),
         _ => GitError::new(StatusCode::NOT_FOUND, "Not found.\n").into_response(),
     }
 }
 
-async fn no_such_method(OriginalUri(uri): OriginalUri) -> Response {
-    match Door::of(uri.path()) {
+async fn no_such_method(OriginalUri(uri): OriginalUri, routed: Uri) -> Response {
+    match door_of(&uri, &routed) {
         Some(Door::Api) => {
             ApiError::message(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed").into_response()
+        }
+        Some(Door::Lfs) => {
+            LfsError::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed.").into_response()
         }
         Some(Door::Registry) => RegistryError::code(ErrorCode::Unsupported).into_response(),
         _ => GitError::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed.\n").into_response(),

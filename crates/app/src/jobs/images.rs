@@ -1,4 +1,4 @@
-//! Removes content that no image, upload or package needs.
+//! Removes content that no image, upload, package or large file needs.
 
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ pub(super) async fn collect_garbage(forge: &Arc<Forge>) -> Result<(), Error> {
     let collected = garbage::collect(forge, false, &mut |_| {}).await.map_err(plain)?;
     if collected != garbage::Collected::default() {
         tracing::info!(
+            large_files = collected.large_files,
             links = collected.links,
             blobs = collected.blobs,
             bytes = collected.bytes,

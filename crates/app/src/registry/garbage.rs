@@ -1,4 +1,4 @@
-//! Removes what nothing needs: blobs that no image, upload or package has, uploads that nobody goes on with. It runs beside pushes and
+//! Removes what nothing needs: blobs that no image, upload, package or large file of Git has, uploads that nobody goes on with. It runs beside pushes and
 //! deletes.
 //!
 //! A repository loses its link to a blob when no manifest of it has named the blob for a safe age: the manifest was
@@ -25,6 +25,7 @@ use serde::Serialize;
 use super::ImageError;
 use crate::Error;
 use crate::forge::Forge;
+use crate::lfs;
 
 const HOUR: i64 = 3600 * MICROSECONDS;
 
@@ -40,9 +41,11 @@ pub(crate) const STALE_AFTER: i64 = 5 * 60 * MICROSECONDS;
 /// What a run found, and removed unless it was a dry one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Collected {
+    /// Large files of Git that no ref reaches; counted once for each project.
+    pub large_files: u64,
     /// Links of repositories to blobs that none of their manifests names.
     pub links: u64,
-    /// Blobs that no image, upload or package needs.
+    /// Blobs that no image, upload, package or large file needs. A dry run does not count those that only large files need.
     pub blobs: u64,
     /// How many bytes they have.
     pub bytes: u64,
@@ -71,6 +74,7 @@ pub async fn collect(
         end_interrupted(forge).await?;
     }
     collected.uploads = end_idle_uploads(forge, dry_run, now).await?;
+    collected.large_files = lfs::garbage::unlink_unreached(forge, cutoff, dry_run).await?;
     unlink(forge, cutoff, dry_run, &mut collected).await?;
     on_progress(&collected);
     let mut after = BlobId(0);

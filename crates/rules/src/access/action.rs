@@ -185,6 +185,8 @@ actions! {
     ReadFiles on Project;
     /// Push; what may be pushed to a protected branch is decided for each ref.
     PushCode on Project;
+    /// Unlock a file that somebody else locked.
+    UnlockOthersFiles on Project;
     /// Commit, and make and delete branches and tags, through the API; what may be done to a protected branch is decided
     /// for each ref.
     WriteRepository on Project;

@@ -203,6 +203,8 @@ pub static RULES: &[Rule] = &[
     row(A::ReadCode, READ, REPORTER).open_to(Anyone).of(Repository),
     row(A::ReadFiles, READ_FILES, REPORTER).open_to(Anyone).of(Repository),
     row(A::PushCode, PUSH, DEVELOPER).not_when_archived().of(Repository),
+    // Large files are read and written, and files are locked, by the right to fetch and to push.
+    row(A::UnlockOthersFiles, PUSH, MAINTAINER).not_when_archived().of(Repository),
     row(A::WriteRepository, WRITE, DEVELOPER).not_when_archived().of(Repository),
     row(A::ReadCommitStatuses, READ, REPORTER).open_to(Anyone).of(Repository),
     row(A::SetCommitStatus, WRITE, DEVELOPER).not_when_archived().of(Repository),

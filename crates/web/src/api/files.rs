@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
 };
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
@@ -16,11 +17,13 @@ use futures_util::{Stream, StreamExt as _, stream};
 use portcullis_app::Error;
 use portcullis_app::access::Authorized;
 use portcullis_app::files::{self, BlamedLines, Blob, Content, File, MAX_FILE_BYTES};
+use portcullis_app::lfs::objects::behind_pointer;
 use portcullis_rules::access::act;
 use serde_json::{Value, json};
 
 use super::{ApiResult, PathParts, commits, ok, path_text, unmeasured};
 use crate::AppState;
+use crate::download::{self, Shown};
 use crate::error::ApiError;
 use crate::params::{Params, Reader};
 
@@ -218,22 +221,29 @@ fn add_headers(response: &mut Response, described: &Response) {
     }
 }
 
-/// Sends the bytes of a file.
+/// Sends the bytes of a file; with `lfs`, those of the large file that it stands for.
 pub async fn raw(
     access: Authorized<act::ReadFiles>,
     State(state): State<AppState>,
-    parts: PathParts,
-    method: Method,
-    headers: HeaderMap,
+    path_parts: PathParts,
+    parts: Parts,
     params: Params,
 ) -> ApiResult {
     let mut read = params.read();
     let revision = revision(&mut read);
+    let lfs = read.boolean("lfs").unwrap_or(false);
     read.finish()?;
-    let path = path_text(&parts, "file_path").trim_matches('/');
+    let path = path_text(&path_parts, "file_path").trim_matches('/');
     let file = files::get(&state.forge, &access, &revision, path).await?;
+    // A pointer is read whole. One whose large file is not here is sent as it is, as GitLab does.
+    if let Some(pointer) = file.blob.content.as_deref().filter(|_| lfs)
+        && let Some(large) = behind_pointer(&state.forge, &access, file.entry.name(), pointer).await?
+    {
+        return download::file(&state, &access, &parts, &large, Shown::AsAttachment).await;
+    }
+    let headers = &parts.headers;
     let mark = Mark::of(&[file.blob.id.as_str()]);
-    if mark.is_known(&headers) {
+    if mark.is_known(headers) {
         return Ok(mark.unchanged());
     }
     let last_commit = files::last_commit(&state.forge, &access, &file, path).await?.to_string();
@@ -241,7 +251,7 @@ pub async fn raw(
     // The headers are made first: they say something about the content, which is then given away.
     let described = about.put(mark.put(Response::new(Body::empty())));
     let (text, size, name) = (is_text(&file.blob), file.blob.size, file.entry.name().to_owned());
-    let content = match method {
+    let content = match parts.method {
         Method::HEAD => None,
         _ => Some(files::content(&state.forge, &access, file.blob).await?),
     };

@@ -33,7 +33,7 @@ fn view(group: &Namespace, base: &BaseUrl, viewer: &Viewer, owner: bool) -> Valu
         "emails_disabled": false,
         "emails_enabled": true,
         "mentions_disabled": null,
-        "lfs_enabled": false,
+        "lfs_enabled": group.lfs,
         "archived": false,
         "default_branch": "main",
         "default_branch_protection": 2,
@@ -133,6 +133,7 @@ pub async fn get(
             "container_registry_size": bytes.images,
             "packages_size": bytes.packages,
             "uploads_size": bytes.uploads,
+            "lfs_objects_size": bytes.lfs_objects,
         });
     }
     Ok(ok(view))
@@ -171,6 +172,7 @@ pub async fn update(
         description: read.text("description"),
         visibility: read.one_of("visibility", Visibility::from_name),
         token_creation_allowed: read.boolean("resource_access_token_creation_allowed"),
+        lfs: read.boolean("lfs_enabled"),
         plan: read.one_of("plan", Plan::from_name),
         container_quota_bytes: quota(&mut read, "container_registry_quota_bytes"),
     };

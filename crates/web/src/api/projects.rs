@@ -99,6 +99,7 @@ struct StatisticsView {
     container_registry_size: i64,
     packages_size: i64,
     uploads_size: i64,
+    lfs_objects_size: i64,
 }
 
 /// What is told about a project that is its own.
@@ -143,6 +144,7 @@ struct OwnView<'a> {
     container_registry_image_prefix: String,
     packages_enabled: bool,
     package_registry_access_level: &'static str,
+    lfs_enabled: bool,
     container_expiration_policy: PolicyView<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     container_registry_quota_bytes: Option<Option<i64>>,
@@ -184,7 +186,6 @@ struct SharedView {
     emails_disabled: bool,
     emails_enabled: bool,
     shared_runners_enabled: bool,
-    lfs_enabled: bool,
     import_status: &'static str,
     description_html: &'static str,
     public_jobs: bool,
@@ -231,7 +232,6 @@ static SHARED: LazyLock<String> = LazyLock::new(|| {
         emails_disabled: true,
         emails_enabled: false,
         shared_runners_enabled: false,
-        lfs_enabled: false,
         import_status: "none",
         description_html: "",
         public_jobs: false,
@@ -329,12 +329,14 @@ fn view_with(
         container_registry_image_prefix: image,
         packages_enabled: project.packages_access != FeatureAccess::Disabled,
         package_registry_access_level: project.packages_access.name(),
+        lfs_enabled: project.lfs,
         container_expiration_policy: PolicyView::of(project.cleanup_policy.as_ref().unwrap_or(&NO_POLICY)),
         container_registry_quota_bytes: reporter.then_some(project.container_quota_bytes),
         statistics: stored_bytes.map(|bytes| StatisticsView {
             container_registry_size: bytes.images,
             packages_size: bytes.packages,
             uploads_size: bytes.uploads,
+            lfs_objects_size: bytes.lfs_objects,
         }),
         creator_id: project.creator.0,
         open_issues_count: project.open_issues,
@@ -618,6 +620,7 @@ pub async fn create(
         ),
         packages_access: feature(&mut read, "package_registry_access_level", "packages_enabled"),
         merge_requests_access: feature(&mut read, "merge_requests_access_level", "merge_requests_enabled"),
+        lfs: read.boolean("lfs_enabled"),
         merging: merging(&mut read),
         topics: topics(&mut read).unwrap_or_default(),
     };
@@ -654,6 +657,7 @@ pub async fn update(
         ),
         packages_access: feature(&mut read, "package_registry_access_level", "packages_enabled"),
         merge_requests_access: feature(&mut read, "merge_requests_access_level", "merge_requests_enabled"),
+        lfs: read.boolean("lfs_enabled"),
         merging: merging(&mut read),
         container_quota_bytes: quota(&mut read, "container_registry_quota_bytes"),
         cleanup_policy: read.object("container_expiration_policy_attributes", cleanup_changes),
