@@ -61,5 +61,9 @@ pub const PULL_BESIDE_REGISTRY: Bar = Bar::AtLeast(1.0);
 pub const PUSH_BESIDE_REGISTRY: Bar = Bar::AtLeast(1.5);
 /// The most memory that pulls and pushes needed, beside docker-registry.
 pub const MEMORY_BESIDE_REGISTRY: Bar = Bar::AtMost(1.0);
+/// Storing and fetching large files beside plain blobs of the same server, in time.
+pub const LFS_BESIDE_BLOBS: Bar = Bar::AtMost(1.2);
+/// Growth in memory while large files are stored and fetched, in MiB.
+pub const LFS_GROWTH: Bar = Bar::AtMost(64.0);
 /// Resident memory when idle, in MiB.
 pub const IDLE_MIB: Bar = Bar::AtMost(30.0);

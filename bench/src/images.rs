@@ -48,7 +48,8 @@ impl Content {
         Block(self.block.clone())
     }
 
-    fn write(&self, stream: &mut TcpStream) -> std::io::Result<()> {
+    /// Sends it.
+    pub fn write(&self, stream: &mut TcpStream) -> std::io::Result<()> {
         self.clone_block().each(self.seed, self.length, |piece| stream.write_all(piece))
     }
 }

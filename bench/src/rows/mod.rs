@@ -7,6 +7,7 @@ mod creation;
 mod fetch;
 mod images;
 mod large_push;
+mod lfs;
 mod life;
 mod project;
 
@@ -32,13 +33,15 @@ pub enum Name {
     LargePush,
     /// Images, pushed and pulled.
     Images,
+    /// Large files of Git, stored and fetched.
+    Lfs,
     /// Start, and memory.
     Life,
 }
 
 impl Name {
     /// All of them, in the order in which they are measured.
-    pub const ALL: [Name; 9] = [
+    pub const ALL: [Name; 10] = [
         Name::Access,
         Name::Project,
         Name::Api,
@@ -47,6 +50,7 @@ impl Name {
         Name::Client,
         Name::LargePush,
         Name::Images,
+        Name::Lfs,
         Name::Life,
     ];
 
@@ -61,6 +65,7 @@ impl Name {
             Name::Client => client::TITLE,
             Name::LargePush => large_push::TITLE,
             Name::Images => images::TITLE,
+            Name::Lfs => lfs::TITLE,
             Name::Life => life::TITLE,
         }
     }
@@ -76,6 +81,7 @@ impl Name {
             Name::Client => client::measure(stage),
             Name::LargePush => large_push::measure(stage),
             Name::Images => images::measure(stage),
+            Name::Lfs => lfs::measure(stage),
             Name::Life => life::measure(stage),
         }
     }
