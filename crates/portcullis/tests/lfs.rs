@@ -778,3 +778,44 @@ fn large_files_that_no_ref_reaches_go_a_safe_age_later() {
     assert_eq!(collect(false), 0);
     assert!(there(dropped));
 }
+
+/// A file system of its own, small and in memory. Only the superuser may make one.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount() -> Option<SmallDisk> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut mount = std::process::Command::new("mount");
+        let mounted = mount.args(["-t", "tmpfs", "-o", "size=32m", "tmpfs"]).arg(folder.path()).output();
+        mounted.is_ok_and(|output| output.status.success()).then_some(SmallDisk(folder))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: what still runs in it ends by itself.
+        let _ = std::process::Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_what_does_not_fit_and_it_can_be_tried_again() {
+    let Some(disk) = SmallDisk::mount() else {
+        eprintln!("not tested: a small file system can be mounted only by the superuser");
+        return;
+    };
+    let forge = forge!(|settings| settings.data = disk.0.path().join("data"));
+    let project = forge.project("private");
+    let secret = project.token(&["write_repository"], 30).secret;
+    let lfs = Lfs::of(&forge, &project, Some(&secret));
+    let large = vec![1_u8; 48 << 20];
+    let path = format!("{}/gitlab-lfs/objects/{}/{}", lfs.repository, oid(&large), large.len());
+    let headers = [("authorization", lfs.authorization.as_deref().unwrap())];
+    // A server that has no room need not hear the rest: then the client may be cut off while it is still sending.
+    let refused = lfs.caller.try_send("PUT", &path, &headers, &large);
+    assert!(refused.as_ref().map_or(true, |answer| answer.status == 503), "{refused:?}");
+    lfs.download(&oid(&large), "").expect(404);
+    let fits = &large[..4 << 20];
+    lfs.upload(fits).expect(200);
+    assert_eq!(lfs.download(&oid(fits), "").expect(200).text.len(), fits.len());
+}

@@ -209,3 +209,27 @@ fn a_push_without_its_large_files_is_refused_and_works_with_them() {
     git.run_in("work", &["lfs", "push", "--all", "origin"]).works();
     git.run_in("work", &["push", "origin", "main"]).works();
 }
+
+#[test]
+fn a_token_works_in_every_place_where_git_keeps_credentials() {
+    let forge = forge!();
+    let project = forge.project("private");
+    let git = work_tree(&project, &project.token(&["write_repository"], 40));
+    write(&git, "work/a.bin", b"content");
+    git.commit("work", "notes.md", "a");
+    git.run_in("work", &["push", "origin", "main"]).works();
+    let secret = project.token(&["read_api"], 20).secret;
+    let host = forge.url.strip_prefix("http://").unwrap().split(':').next().unwrap();
+    let helper = format!("credential.helper=!f() {{ echo username=x; echo password={secret}; }}; f");
+    let header = format!("http.extraHeader=Authorization: Bearer {secret}");
+    for (folder, place) in [("helper", helper.as_str()), ("header", &header), ("netrc", "user.name=x")] {
+        if folder == "netrc" {
+            let text = format!("machine {host} login x password {secret}\n");
+            std::fs::write(git.path(".netrc"), text).unwrap();
+        }
+        git.run(&["-c", place, "clone", "-q", &project.plain_git_url(), folder]).works();
+        git.run_in(folder, &["lfs", "install", "--local"]).works();
+        git.run_in(folder, &["-c", place, "lfs", "pull"]).works();
+        assert_eq!(read(&git, &format!("{folder}/a.bin")), b"content", "{folder}");
+    }
+}

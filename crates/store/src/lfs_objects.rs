@@ -41,7 +41,7 @@ statements! {
     LINK = "INSERT INTO lfs_objects (project_id, blob_id, touched_at, created_at) VALUES ($1, $2, $3, $3) \
         ON CONFLICT (project_id, blob_id) DO UPDATE SET touched_at = excluded.touched_at, unreached_at = NULL";
     BYTES = "SELECT CAST(COALESCE(SUM(b.size), 0) AS BIGINT) FROM lfs_objects o JOIN blobs b ON b.id = o.blob_id \
-        WHERE o.project_id = $1";
+        WHERE o.project_id = $1 AND b.missing_at IS NULL";
     PROJECTS_AFTER = "SELECT DISTINCT o.project_id FROM lfs_objects o JOIN projects p ON p.id = o.project_id \
         WHERE o.project_id > $1 AND o.touched_at < $2 AND (p.lfs_swept_at IS NULL OR p.lfs_swept_at < $3) \
         AND p.deletion_requested_at IS NULL ORDER BY o.project_id LIMIT $4";
@@ -111,7 +111,7 @@ pub async fn touch(tx: &mut Tx, project: ProjectId, blobs: &[BlobId], now: i64) 
     Ok(())
 }
 
-/// Returns how many bytes the large files of a project have.
+/// Returns how many bytes the large files of a project have, as far as their content is there.
 ///
 /// # Errors
 /// The database's.
