@@ -14,7 +14,7 @@ use portcullis_app::records::members::{self, Place};
 use portcullis_app::records::projects::{self, NewProject};
 use portcullis_app::records::users::{self, NewUser, UserKind};
 use portcullis_rules::access::{FeatureAccess, Role, ScopeSet, Visibility};
-use portcullis_rules::bot;
+use portcullis_rules::bot::{self, Home};
 use portcullis_rules::id::{ProjectId, UserId};
 use portcullis_rules::secret::{TokenDigest, TokenSecret};
 
@@ -99,7 +99,7 @@ async fn add(
     digest: TokenDigest,
     creator: UserId,
 ) -> anyhow::Result<()> {
-    let username = bot::username(project, number);
+    let username = bot::username(Home::Project(project), number);
     let new_bot = NewUser {
         username: &username,
         name: "deploy",
@@ -108,14 +108,14 @@ async fn add(
         password_hash: None,
         administrator: false,
         external: false,
-        bot_project: Some(project),
+        bot_home: Some(Home::Project(project)),
         created_by: Some(creator),
     };
     let user = users::insert(tx, &new_bot, MADE_AT).await?;
     members::insert(tx, Place::Project(project), user, Role::Developer, None, Some(creator), MADE_AT).await?;
     let token = NewAccessToken {
         user,
-        project: Some(project),
+        home: Some(Home::Project(project)),
         digest,
         name: "deploy",
         description: None,

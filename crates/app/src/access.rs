@@ -12,6 +12,7 @@ use portcullis_registry::RepositoryName;
 use portcullis_rules::access::{
     Act, Action, Caller, CallerKind, Denial, Facts, Known, ResourceFacts, Role, ScopeSet, decide, on,
 };
+use portcullis_rules::bot::Home;
 use portcullis_rules::id::{NamespaceId, ProjectId, TokenId, UserId};
 use portcullis_rules::names::IdOrPath;
 use portcullis_rules::secret::TokenSecret;
@@ -51,8 +52,8 @@ pub struct Identity {
     pub bot: bool,
     /// The credential.
     pub token: TokenId,
-    /// The project of a project access token.
-    pub project: Option<ProjectId>,
+    /// The project or group that the credential belongs to; `None` of a person's.
+    pub home: Option<Home>,
     /// The administrator who acts as this user, if one does.
     pub impersonator: Option<UserId>,
 }
@@ -109,8 +110,9 @@ impl Viewer {
     /// Returns for whom lists are made.
     pub(crate) fn audience(&self) -> Audience {
         match (&self.caller, &self.identity) {
-            (Caller::Known(known), Some(identity)) => match (known.kind, identity.project) {
-                (CallerKind::Bot, Some(project)) => Audience::Bot(identity.user, project),
+            (Caller::Known(known), Some(identity)) => match (known.kind, identity.home) {
+                (CallerKind::Bot, Some(Home::Project(project))) => Audience::Bot(identity.user, project),
+                (CallerKind::Bot, Some(Home::Group(group))) => Audience::GroupBot(identity.user, group),
                 (CallerKind::Bot, None) => Audience::Public,
                 (CallerKind::Person, _) if known.administrator => Audience::Everything,
                 (CallerKind::Person, _) => Audience::Person { user: identity.user, external: known.external },
@@ -139,7 +141,7 @@ impl Viewer {
                 name: holder.name,
                 bot,
                 token: holder.token,
-                project: holder.project,
+                home: holder.home,
                 impersonator: None,
             }),
             origin,
@@ -291,7 +293,7 @@ fn still_valid(forge: &Forge, holder: &Holder) -> Result<(), Unauthenticated> {
         // A token of a deleted user that was somehow neither revoked nor expired opens nothing.
         return Err(Unauthenticated::Revoked);
     }
-    if holder.project.is_some() && !forge.settings().project_access_tokens {
+    if holder.home.is_some() && !forge.settings().project_access_tokens {
         return Err(Unauthenticated::Unknown);
     }
     if holder.blocked {
@@ -403,7 +405,10 @@ impl Place for on::Project {
     ) -> Result<Option<ProjectFacts>, db::Error> {
         let Some(reference) = reference else { return Ok(None) };
         let found = projects::find_facts(tx, reference, user.map(|identity| identity.user), now).await?;
-        Ok(found.map(|found| at_home(found, user)))
+        match found {
+            Some(found) => Ok(Some(at_home(tx, found, user, now).await?)),
+            None => Ok(None),
+        }
     }
 
     fn again(found: &ProjectFacts) -> Option<IdOrPath> {
@@ -419,12 +424,35 @@ impl Place for on::Project {
     }
 }
 
-/// A bot has one home. Should a membership elsewhere ever exist, it grants nothing.
-fn at_home(mut found: ProjectFacts, user: Option<&Identity>) -> ProjectFacts {
-    if user.is_some_and(|identity| identity.bot && identity.project != Some(found.id)) {
-        (found.project_role, found.namespace_role, found.facts.role) = (None, None, None);
+/// A bot has one home: its project, or its group with all below. Should a membership elsewhere ever exist, it grants
+/// nothing.
+async fn at_home(
+    tx: &mut Tx,
+    mut found: ProjectFacts,
+    user: Option<&Identity>,
+    now: i64,
+) -> Result<ProjectFacts, db::Error> {
+    let Some(bot) = user.filter(|identity| identity.bot) else { return Ok(found) };
+    if bot.home == Some(Home::Project(found.id)) {
+        return Ok(found);
     }
-    found
+    let role = role_from_group(tx, found.namespace, bot, now).await?;
+    (found.project_role, found.namespace_role, found.facts.role) = (None, role, role);
+    Ok(found)
+}
+
+/// Returns the role that a bot of a group has on a namespace: the one it has in its group, when the namespace is that group
+/// or below it. Every other bot has none.
+async fn role_from_group(
+    tx: &mut Tx,
+    namespace: NamespaceId,
+    bot: &Identity,
+    now: i64,
+) -> Result<Option<Role>, db::Error> {
+    match bot.home {
+        Some(Home::Group(group)) => namespaces::find_role_through(tx, namespace, group, bot.user, now).await,
+        _ => Ok(None),
+    }
 }
 
 /// A namespace together with the viewer's role on it.
@@ -453,7 +481,7 @@ impl Place for on::Namespace {
         };
         let Some(namespace) = namespace else { return Ok(None) };
         let role = match user {
-            Some(identity) if identity.bot => None,
+            Some(identity) if identity.bot => role_from_group(tx, namespace.id, identity, now).await?,
             Some(identity) if namespace.owner == Some(identity.user) => Some(Role::Owner),
             Some(identity) => namespaces::find_role(tx, namespace.id, identity.user, now).await?,
             None => None,
@@ -590,7 +618,10 @@ pub async fn authorize_image<A: Act<On = on::Project>>(
     let user = viewer.identity.as_ref();
     let now = forge.now();
     let found = projects::find_facts_by_image(tx, name.as_str(), user.map(|user| user.user), now).await?;
-    let found = found.map(|found| at_home(found, user));
+    let found = match found {
+        Some(found) => Some(at_home(tx, found, user, now).await?),
+        None => None,
+    };
     Ok(match decided::<A>(&viewer, found) {
         Ok(place) => {
             // The path is a prefix of the name, but for the case of letters, and both are ASCII.

@@ -1,11 +1,12 @@
 //! What every kind of token has in common: how one is made, replaced and ended.
 //!
 //! Every path that ends a token comes through [`end`] or [`end_bot`]: revocation, self-revocation, reuse detection,
-//! project deletion, clean-up after expiry. So none of them can leave a bot behind.
+//! deletion of a project or group, clean-up after expiry. So none of them can leave a bot behind.
 
 use jiff::civil::Date;
 use portcullis_rules::access::ScopeSet;
-use portcullis_rules::id::{ProjectId, TokenId, UserId};
+use portcullis_rules::bot::Home;
+use portcullis_rules::id::{TokenId, UserId};
 use portcullis_rules::secret::TokenSecret;
 use portcullis_rules::token::State;
 use portcullis_store::access_tokens::{self, AccessToken, NewAccessToken};
@@ -29,7 +30,7 @@ pub struct Created {
 #[derive(Debug)]
 pub(crate) struct Grant<'a> {
     pub user: UserId,
-    pub project: Option<ProjectId>,
+    pub home: Option<Home>,
     pub name: &'a str,
     pub description: Option<&'a str>,
     pub scopes: ScopeSet,
@@ -40,14 +41,15 @@ pub(crate) struct Grant<'a> {
 
 /// Makes a token.
 pub(crate) async fn issue(forge: &Forge, tx: &mut Tx, grant: Grant<'_>) -> Result<Created, Error> {
-    let prefix = match grant.project {
-        Some(_) => &forge.settings().project_token_prefix,
+    let prefix = match grant.home {
+        Some(Home::Project(_)) => &forge.settings().project_token_prefix,
+        Some(Home::Group(_)) => &forge.settings().group_token_prefix,
         None => &forge.settings().personal_token_prefix,
     };
     let secret = TokenSecret::generate(prefix, |bytes| forge.random().fill(bytes));
     let new = NewAccessToken {
         user: grant.user,
-        project: grant.project,
+        home: grant.home,
         digest: secret.digest(),
         name: grant.name,
         description: grant.description,
@@ -86,7 +88,7 @@ pub(crate) async fn replace(
     }
     let grant = Grant {
         user: old.user,
-        project: old.project,
+        home: old.home,
         name: &old.name,
         description: old.description.as_deref(),
         scopes: old.scopes,
@@ -107,7 +109,7 @@ pub(crate) async fn end(
     let now = forge.now();
     users::lock(tx, token.user).await?;
     access_tokens::revoke(tx, token.id, now).await?;
-    if token.project.is_some() && access_tokens::living_of(tx, token.user, now).await? == 0 {
+    if token.home.is_some() && access_tokens::living_of(tx, token.user, now).await? == 0 {
         end_bot(forge, tx, token.user, by).await?;
     }
     Ok(())

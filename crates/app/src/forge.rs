@@ -383,7 +383,7 @@ async fn ghost_user(db: &Db, now: i64) -> Result<UserId, db::Error> {
         password_hash: None,
         administrator: false,
         external: false,
-        bot_project: None,
+        bot_home: None,
         created_by: None,
     };
     let mut tx = db.begin().await?;

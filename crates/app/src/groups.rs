@@ -9,11 +9,13 @@ use portcullis_store::db;
 use portcullis_store::members::{self, Place};
 use portcullis_store::namespaces::{self, Namespace, NamespaceFilter, NewNamespace};
 use portcullis_store::select::{Listing, Window};
+use portcullis_store::users;
 use serde_json::json;
 
 use crate::Error;
 use crate::access::{Authorized, Reading, Viewer, authorize};
 use crate::audit::{self, Entry};
+use crate::credentials;
 use crate::error::FieldErrors;
 use crate::forge::Forge;
 use crate::jobs::{self, Job};
@@ -171,6 +173,10 @@ pub async fn list_namespaces(
     window: Window,
 ) -> Result<Listing<Namespace>, Error> {
     let identity = access.identity()?;
+    if identity.bot {
+        // A bot creates neither groups nor projects, so no namespace is its to use.
+        return Ok(Listing { items: Vec::new(), total: Some(0) });
+    }
     let usable_by = (!access.viewer().is_administrator()).then_some(identity.user);
     let filter = NamespaceFilter { search, usable_by, ..NamespaceFilter::default() };
     let mut tx = forge.db().read().await?;
@@ -367,7 +373,11 @@ pub async fn delete(forge: &Forge, access: &Authorized<act::DeleteGroup>) -> Res
     for project in namespaces::projects_inside(&mut tx, group.id).await? {
         project_use_cases::end(forge, &mut tx, portcullis_rules::id::ProjectId(project), by).await?;
     }
+    // From here on nobody makes a token for the group or one below it: who does holds the row that this takes.
     namespaces::request_deletion(&mut tx, group.id, now).await?;
+    for bot in users::bots_below_group(&mut tx, group.id).await? {
+        credentials::end_bot(forge, &mut tx, bot, by).await?;
+    }
     jobs::ask(&mut tx, &Job::DeleteGroup { group: group.id }, now).await?;
     let entry = Entry::group(group.id.0, &group.full_path, "group_deleted");
     audit::record(&mut tx, access.viewer(), entry, now).await?;

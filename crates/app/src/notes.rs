@@ -344,7 +344,6 @@ mod tests {
             administrator: false,
             external: false,
             blocked: false,
-            bot_project: None,
             created_by: None,
             created_at: 0,
         };

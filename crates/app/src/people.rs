@@ -73,7 +73,7 @@ pub async fn create(
         password_hash: hash.as_deref(),
         administrator: request.administrator,
         external: request.external,
-        bot_project: None,
+        bot_home: None,
         created_by: access.viewer().identity().map(|identity| identity.user),
     };
     let id = users::insert(&mut tx, &new, now).await.map_err(taken)?;

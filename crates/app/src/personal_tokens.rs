@@ -72,7 +72,7 @@ pub async fn create(
         .map_err(|refusal| Error::BadRequest(refusal.to_string()))?;
     let grant = Grant {
         user: user.id,
-        project: None,
+        home: None,
         name: name.as_str(),
         description: description.as_deref(),
         scopes: request.scopes,
@@ -266,9 +266,10 @@ pub async fn rotate(
     if identity.bot && old.id != identity.token {
         return Err(Error::Unauthorized);
     }
-    if old.project.is_some() && !identity.bot {
-        // A project's token is rotated through its project, where its own rules are asked.
-        return Err(Error::BadRequest("Rotate a project access token through its project".to_owned()));
+    if let Some(home) = old.home.filter(|_| !identity.bot) {
+        // A project's token is rotated through its project, where its own rules are asked, and a group's through its group.
+        let kind = home.kind();
+        return Err(Error::BadRequest(format!("Rotate a {kind} access token through its {kind}")));
     }
     if !access.viewer().scopes().may_grant(old.scopes) {
         return Err(Error::BadRequest(

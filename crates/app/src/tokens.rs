@@ -1,30 +1,151 @@
-//! Project access tokens: made, listed, replaced and revoked.
+//! Access tokens of projects and of groups: made, listed, replaced and revoked. Both go the same way; what differs is said
+//! by [`TokenHome`] and in the two texts of `Words`.
 
 use jiff::civil::Date;
 use portcullis_rules::access::{Act, Role, ScopeSet, act, on};
-use portcullis_rules::bot;
-use portcullis_rules::id::{ProjectId, TokenId};
+use portcullis_rules::bot::{self, Home};
+use portcullis_rules::id::{NamespaceId, TokenId};
 use portcullis_rules::names::DisplayName;
 use portcullis_rules::token::CreationGate;
 use portcullis_store::access_tokens::{self, AccessToken, TokenFilter, TokensOf};
 use portcullis_store::db::Tx;
 use portcullis_store::events::{self, NewEvent};
 use portcullis_store::members::{self, Place};
+use portcullis_store::projects::ProjectFacts;
 use portcullis_store::select::{Listing, Window};
 use portcullis_store::users::{self, NewUser, UserKind};
 use portcullis_store::{namespaces, projects};
 use serde_json::json;
 
 use crate::Error;
-use crate::access::{Authorized, Identity, Origin, Viewer};
+use crate::access::{self, Authorized, Identity, NamespaceFacts, Origin, Viewer};
 use crate::audit::{self, Entry};
 pub use crate::credentials::Created;
 use crate::credentials::{self, Grant};
 use crate::error::FieldErrors;
 use crate::forge::Forge;
 
-/// The answer to everyone who may not create a project access token, whatever the reason.
-const MAY_NOT_CREATE: &str = "User does not have permission to create project access token";
+/// What tokens belong to, and the permissions about them there.
+pub trait TokenHome: access::Place {
+    /// To list its tokens.
+    type List: Act<On = Self>;
+    /// To make one.
+    type Create: Act<On = Self>;
+    /// To replace one.
+    type Rotate: Act<On = Self>;
+    /// To revoke one.
+    type Revoke: Act<On = Self>;
+    /// To replace the presented one.
+    type RotateOwn: Act<On = Self>;
+    /// To see it at all.
+    type Read: Act<On = Self> + std::fmt::Debug;
+
+    /// Returns which one it is.
+    fn home(found: &Self::Found) -> Home;
+
+    /// Returns its path.
+    fn full_path(found: &Self::Found) -> &str;
+
+    /// Returns the namespace whose root decides whether tokens may be made.
+    fn namespace(found: &Self::Found) -> NamespaceId;
+}
+
+impl TokenHome for on::Project {
+    type List = act::ListAccessTokens;
+    type Create = act::CreateAccessToken;
+    type Rotate = act::RotateAccessToken;
+    type Revoke = act::RevokeAccessToken;
+    type RotateOwn = act::RotateOwnAccessToken;
+    type Read = act::ReadProject;
+
+    fn home(found: &ProjectFacts) -> Home {
+        Home::Project(found.id)
+    }
+
+    fn full_path(found: &ProjectFacts) -> &str {
+        &found.full_path
+    }
+
+    fn namespace(found: &ProjectFacts) -> NamespaceId {
+        found.namespace
+    }
+}
+
+impl TokenHome for on::Group {
+    type List = act::ListGroupAccessTokens;
+    type Create = act::CreateGroupAccessToken;
+    type Rotate = act::RotateGroupAccessToken;
+    type Revoke = act::RevokeGroupAccessToken;
+    type RotateOwn = act::RotateOwnGroupAccessToken;
+    type Read = act::ReadGroup;
+
+    fn home(found: &NamespaceFacts) -> Home {
+        Home::Group(found.namespace.id)
+    }
+
+    fn full_path(found: &NamespaceFacts) -> &str {
+        &found.namespace.full_path
+    }
+
+    fn namespace(found: &NamespaceFacts) -> NamespaceId {
+        found.namespace.id
+    }
+}
+
+/// What is said about tokens of one kind.
+struct Words {
+    /// The answer to everyone who may not create one, whatever the reason.
+    may_not_create: &'static str,
+    /// What is not found.
+    token: &'static str,
+    /// What is gone when the home is.
+    home: &'static str,
+    created: &'static str,
+    creation_failed: &'static str,
+    deleted: &'static str,
+    deletion_failed: &'static str,
+    rotated: &'static str,
+}
+
+impl Words {
+    fn of(home: Home) -> &'static Words {
+        match home {
+            Home::Project(_) => &Words {
+                may_not_create: "User does not have permission to create project access token",
+                token: "project Access Token",
+                home: "Project",
+                created: "project_access_token_created",
+                creation_failed: "project_access_token_creation_failed",
+                deleted: "project_access_token_deleted",
+                deletion_failed: "project_access_token_deletion_failed",
+                rotated: "project_access_token_rotated",
+            },
+            Home::Group(_) => &Words {
+                may_not_create: "User does not have permission to create group access token",
+                token: "group Access Token",
+                home: "Group",
+                created: "group_access_token_created",
+                creation_failed: "group_access_token_creation_failed",
+                deleted: "group_access_token_deleted",
+                deletion_failed: "group_access_token_deletion_failed",
+                rotated: "group_access_token_rotated",
+            },
+        }
+    }
+}
+
+/// Returns what a proof is about.
+fn home_of<A: Act<On: TokenHome>>(access: &Authorized<A>) -> Home {
+    A::On::home(access.place())
+}
+
+/// Returns what a membership of the home is of.
+fn membership(home: Home) -> Place {
+    match home {
+        Home::Project(id) => Place::Project(id),
+        Home::Group(id) => Place::Namespace(id),
+    }
+}
 
 /// The answer to asking for more than one has.
 const ABOVE_CREATOR: &str = "Access level of the token contains permissions not held by the creating user";
@@ -47,35 +168,35 @@ pub struct NewTokenRequest {
     pub role: Role,
 }
 
-/// Returns the tokens of the project.
+/// Returns the tokens of the project or group.
 ///
 /// # Errors
 /// The database's.
-pub async fn list(
+pub async fn list<P: TokenHome>(
     forge: &Forge,
-    access: &Authorized<act::ListAccessTokens>,
+    access: &Authorized<P::List>,
     filter: &TokenFilter,
     window: Window,
 ) -> Result<Listing<AccessToken>, Error> {
     let mut tx = forge.db().read().await?;
-    Ok(access_tokens::list(&mut tx, TokensOf::Project(access.project()), filter, window, forge.now()).await?)
+    Ok(access_tokens::list(&mut tx, TokensOf::Home(home_of(access)), filter, window, forge.now()).await?)
 }
 
-/// Returns one token of the project.
+/// Returns one token of the project or group.
 ///
 /// # Errors
-/// [`Error::NotFound`] when this project has no such token.
-pub async fn get(
+/// [`Error::NotFound`] when it has no such token.
+pub async fn get<P: TokenHome>(
     forge: &Forge,
-    access: &Authorized<act::ListAccessTokens>,
+    access: &Authorized<P::List>,
     id: TokenId,
 ) -> Result<AccessToken, Error> {
     let mut tx = forge.db().read().await?;
-    find(&mut tx, access.project(), id).await
+    find(&mut tx, home_of(access), id).await
 }
 
-async fn find(tx: &mut Tx, project: ProjectId, id: TokenId) -> Result<AccessToken, Error> {
-    access_tokens::find_in_project(tx, project, id).await?.ok_or(Error::NotFound("project Access Token"))
+async fn find(tx: &mut Tx, home: Home, id: TokenId) -> Result<AccessToken, Error> {
+    access_tokens::find_at_home(tx, home, id).await?.ok_or(Error::NotFound(Words::of(home).token))
 }
 
 /// Makes a token with a bot of its own: user, membership, token and audit entry in one transaction, which leaves nothing
@@ -84,50 +205,57 @@ async fn find(tx: &mut Tx, project: ProjectId, id: TokenId) -> Result<AccessToke
 /// # Errors
 /// [`Error::BadRequest`] with GitLab's words when the caller may not, or asks for more than they have;
 /// [`Error::Invalid`] for a field.
-pub async fn create(
+pub async fn create<P: TokenHome>(
     forge: &Forge,
-    access: &Authorized<act::CreateAccessToken>,
+    access: &Authorized<P::Create>,
     request: NewTokenRequest,
 ) -> Result<Created, Error> {
-    let answer = create_in_transaction(forge, access, &request).await;
+    let answer = create_in_transaction::<P>(forge, access, &request).await;
     if let Err(error @ (Error::BadRequest(_) | Error::Invalid(_))) = &answer {
         let details =
             json!({ "name": request.name.chars().take(255).collect::<String>(), "error": error.to_string() });
-        note_failure(forge, access, "project_access_token_creation_failed", details).await;
+        note_failure(forge, access, Words::of(home_of(access)).creation_failed, details).await;
     }
     answer
 }
 
-/// Answers somebody who may see the project but not create a token in it.
+/// Answers somebody who may see the project or group but not create a token in it.
 ///
 /// # Errors
 /// Always: the answer is the error.
-pub async fn refuse_creation(
+pub async fn refuse_creation<P: TokenHome>(
     forge: &Forge,
-    access: &Authorized<act::ReadProject>,
+    access: &Authorized<P::Read>,
 ) -> Result<std::convert::Infallible, Error> {
-    let details = json!({ "error": MAY_NOT_CREATE });
-    note_failure(forge, access, "project_access_token_creation_failed", details).await;
-    Err(Error::BadRequest(MAY_NOT_CREATE.to_owned()))
+    let words = Words::of(home_of(access));
+    let details = json!({ "error": words.may_not_create });
+    note_failure(forge, access, words.creation_failed, details).await;
+    Err(Error::BadRequest(words.may_not_create.to_owned()))
 }
 
-async fn create_in_transaction(
+async fn create_in_transaction<P: TokenHome>(
     forge: &Forge,
-    access: &Authorized<act::CreateAccessToken>,
+    access: &Authorized<P::Create>,
     request: &NewTokenRequest,
 ) -> Result<Created, Error> {
     let now = forge.now();
+    let home = home_of(access);
+    let words = Words::of(home);
     let mut tx = forge.db().begin().await?;
     // The lock makes the lowest free bot name ours until the transaction ends.
-    if !projects::lock(&mut tx, access.project()).await? {
-        return Err(Error::NotFound("Project"));
+    let locked = match home {
+        Home::Project(id) => projects::lock(&mut tx, id).await?,
+        Home::Group(id) => namespaces::lock(&mut tx, id).await?,
+    };
+    if !locked {
+        return Err(Error::NotFound(words.home));
     }
     let access = access.again(forge, &mut tx).await.map_err(|error| match error {
-        Error::Refused(_) => Error::BadRequest(MAY_NOT_CREATE.to_owned()),
+        Error::Refused(_) => Error::BadRequest(words.may_not_create.to_owned()),
         other => other,
     })?;
-    if !creation_gate(forge, &mut tx, access.project()).await?.allows() {
-        return Err(Error::BadRequest(MAY_NOT_CREATE.to_owned()));
+    if !creation_gate(forge, &mut tx, P::namespace(access.place())).await?.allows() {
+        return Err(Error::BadRequest(words.may_not_create.to_owned()));
     }
     let creator = access.identity()?;
     if access.role().is_none_or(|role| request.role > role)
@@ -149,9 +277,8 @@ async fn create_in_transaction(
         .check(request.expires_at, now)
         .map_err(|refusal| Error::BadRequest(refusal.to_string()))?;
 
-    let project = access.project();
-    let taken = users::bot_usernames(&mut tx, project).await?;
-    let username = bot::first_free_username(project, &taken);
+    let taken = users::bot_usernames(&mut tx, home).await?;
+    let username = bot::first_free_username(home, &taken);
     let email = bot::email(&username, forge.mail_host());
     let new_bot = NewUser {
         username: &username,
@@ -161,27 +288,28 @@ async fn create_in_transaction(
         password_hash: None,
         administrator: false,
         external: access.viewer().is_external(),
-        bot_project: Some(project),
+        bot_home: Some(home),
         created_by: Some(creator.user),
     };
     let bot = users::insert(&mut tx, &new_bot, now).await?;
-    members::insert(&mut tx, Place::Project(project), bot, request.role, None, Some(creator.user), now)
-        .await?;
-    let joined = NewEvent {
-        project,
-        author: bot,
-        token: Some(creator.token),
-        action: "joined",
-        target_type: None,
-        target_id: None,
-        target_iid: None,
-        target_title: None,
-        details: None,
-    };
-    events::insert(&mut tx, &joined, now).await?;
+    members::insert(&mut tx, membership(home), bot, request.role, None, Some(creator.user), now).await?;
+    if let Home::Project(project) = home {
+        let joined = NewEvent {
+            project,
+            author: bot,
+            token: Some(creator.token),
+            action: "joined",
+            target_type: None,
+            target_id: None,
+            target_iid: None,
+            target_title: None,
+            details: None,
+        };
+        events::insert(&mut tx, &joined, now).await?;
+    }
     let grant = Grant {
         user: bot,
-        project: Some(project),
+        home: Some(home),
         name: name.as_str(),
         description: description.as_deref(),
         scopes: request.scopes,
@@ -190,7 +318,7 @@ async fn create_in_transaction(
         created_by: Some(creator.user),
     };
     let created = credentials::issue(forge, &mut tx, grant).await?;
-    let entry = token_entry(&access, "project_access_token_created", &created.token);
+    let entry = token_entry(&access, words.created, &created.token);
     audit::record(&mut tx, access.viewer(), entry, now).await?;
     tx.commit().await?;
     Ok(created)
@@ -211,9 +339,8 @@ pub(crate) fn checked_description(fields: &mut FieldErrors, text: Option<&str>) 
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-async fn creation_gate(forge: &Forge, tx: &mut Tx, project: ProjectId) -> Result<CreationGate, Error> {
-    let project = projects::find(tx, project).await?.ok_or(Error::NotFound("Project"))?;
-    let root = namespaces::find_root(tx, project.namespace).await?.ok_or(Error::NotFound("Namespace"))?;
+async fn creation_gate(forge: &Forge, tx: &mut Tx, namespace: NamespaceId) -> Result<CreationGate, Error> {
+    let root = namespaces::find_root(tx, namespace).await?.ok_or(Error::NotFound("Namespace"))?;
     Ok(CreationGate {
         instance_allows: forge.settings().project_access_tokens,
         edition: forge.settings().edition,
@@ -222,12 +349,20 @@ async fn creation_gate(forge: &Forge, tx: &mut Tx, project: ProjectId) -> Result
     })
 }
 
-fn token_entry<'a, A: Act<On = on::Project>>(
+/// Returns an entry about a project or group.
+fn entry<'a>(home: Home, path: &'a str, event: &'a str) -> Entry<'a> {
+    match home {
+        Home::Project(id) => Entry::project(id, path, event),
+        Home::Group(id) => Entry::group(id.0, path, event),
+    }
+}
+
+fn token_entry<'a, A: Act<On: TokenHome>>(
     access: &'a Authorized<A>,
     event: &'a str,
     token: &AccessToken,
 ) -> Entry<'a> {
-    let entry = Entry::project(access.project(), &access.place().full_path, event);
+    let entry = entry(home_of(access), A::On::full_path(access.place()), event);
     entry.target("AccessToken", token.id.0).details(token_details(token))
 }
 
@@ -243,7 +378,7 @@ fn token_details(token: &AccessToken) -> serde_json::Value {
 }
 
 /// Adds an audit entry about something that was refused. Failing to do so must not hide the refusal itself.
-async fn note_failure<A: Act<On = on::Project>>(
+async fn note_failure<A: Act<On: TokenHome>>(
     forge: &Forge,
     access: &Authorized<A>,
     event: &str,
@@ -251,7 +386,7 @@ async fn note_failure<A: Act<On = on::Project>>(
 ) {
     let written = async {
         let mut tx = forge.db().begin().await?;
-        let entry = Entry::project(access.project(), &access.place().full_path, event).details(details);
+        let entry = entry(home_of(access), A::On::full_path(access.place()), event).details(details);
         audit::record(&mut tx, access.viewer(), entry, forge.now()).await?;
         tx.commit().await.map_err(Error::from)
     };
@@ -260,79 +395,75 @@ async fn note_failure<A: Act<On = on::Project>>(
     }
 }
 
-/// Revokes a token of the project. When this returns, no door opens to it any more.
+/// Revokes a token of the project or group. When this returns, no door opens to it any more.
 ///
 /// # Errors
-/// [`Error::NotFound`] when this project has no such token.
-pub async fn revoke(
+/// [`Error::NotFound`] when it has no such token.
+pub async fn revoke<P: TokenHome>(
     forge: &Forge,
-    access: &Authorized<act::RevokeAccessToken>,
+    access: &Authorized<P::Revoke>,
     id: TokenId,
 ) -> Result<(), Error> {
     let mut tx = forge.db().begin().await?;
     let access = access.again(forge, &mut tx).await?;
-    let token = find(&mut tx, access.project(), id).await?;
+    let home = home_of(&access);
+    let token = find(&mut tx, home, id).await?;
     let by = access.identity()?.user;
     credentials::end(forge, &mut tx, &token, Some(by)).await?;
-    let entry = token_entry(&access, "project_access_token_deleted", &token);
+    let entry = token_entry(&access, Words::of(home).deleted, &token);
     audit::record(&mut tx, access.viewer(), entry, forge.now()).await?;
     tx.commit().await?;
     forge.jobs_wake().notify_waiters();
     Ok(())
 }
 
-/// Answers somebody who may see the project but not revoke: that there is no such token, or who cannot delete whom.
+/// Answers somebody who may see the project or group but not revoke: that there is no such token, or who cannot delete whom.
 ///
 /// # Errors
 /// Always: the answer is the error.
-pub async fn refuse_revocation(
+pub async fn refuse_revocation<P: TokenHome>(
     forge: &Forge,
-    access: &Authorized<act::ReadProject>,
+    access: &Authorized<P::Read>,
     id: TokenId,
 ) -> Result<std::convert::Infallible, Error> {
     let mut tx = forge.db().read().await?;
-    let token = find(&mut tx, access.project(), id).await?;
+    let home = home_of(access);
+    let token = find(&mut tx, home, id).await?;
     drop(tx);
     let details = json!({ "token_id": token.id.0, "error": "no permission" });
-    note_failure(forge, access, "project_access_token_deletion_failed", details).await;
+    note_failure(forge, access, Words::of(home).deletion_failed, details).await;
     let caller = access.identity()?;
     Err(Error::BadRequest(format!("{} cannot delete {}", caller.name, token.name)))
 }
 
-/// Replaces a token of the project by a new one with the same bot, name and scopes.
+/// Replaces a token of the project or group by a new one with the same bot, name and scopes.
 ///
 /// # Errors
-/// [`Error::NotFound`] when this project has no such token; [`Error::BadRequest`] when it is revoked, or can do more
+/// [`Error::NotFound`] when it has no such token; [`Error::BadRequest`] when it is revoked, or can do more
 /// than the caller; [`Error::Unauthorized`] while creation is switched off.
-pub async fn rotate(
+pub async fn rotate<P: TokenHome>(
     forge: &Forge,
-    access: &Authorized<act::RotateAccessToken>,
+    access: &Authorized<P::Rotate>,
     id: TokenId,
     expires_at: Option<Date>,
 ) -> Result<Created, Error> {
     let mut tx = forge.db().begin().await?;
     let access = access.again(forge, &mut tx).await?;
-    if !creation_gate(forge, &mut tx, access.project()).await?.allows() {
+    let home = home_of(&access);
+    if !creation_gate(forge, &mut tx, P::namespace(access.place())).await?.allows() {
         return Err(if access.viewer().is_administrator() {
-            Error::NotFound("project Access Token")
+            Error::NotFound(Words::of(home).token)
         } else {
             Error::Unauthorized
         });
     }
-    let old = match find(&mut tx, access.project(), id).await {
+    let old = match find(&mut tx, home, id).await {
         // GitLab tells only administrators that a token to be rotated does not exist.
         Err(Error::NotFound(_)) if !access.viewer().is_administrator() => return Err(Error::Unauthorized),
         other => other?,
     };
     let by = access.identity()?.user;
-    let bot = members::find(
-        &mut tx,
-        Place::Project(access.project()),
-        members::Reach::Direct,
-        old.user,
-        forge.now(),
-    )
-    .await?;
+    let bot = members::find(&mut tx, membership(home), members::Reach::Direct, old.user, forge.now()).await?;
     let Some(bot) = bot else {
         return Err(Error::BadRequest("Token already revoked".to_owned()));
     };
@@ -346,20 +477,20 @@ pub async fn rotate(
     Ok(created)
 }
 
-/// Replaces the presented project access token itself, through its own project.
+/// Replaces the presented access token itself, through its own project or group.
 ///
 /// # Errors
-/// [`Error::NotAvailable`] for a person's token; [`Error::Unauthorized`] for a bot of another project.
-pub async fn rotate_own(
+/// [`Error::NotAvailable`] for a person's token; [`Error::Unauthorized`] for a bot that is at home elsewhere.
+pub async fn rotate_own<P: TokenHome>(
     forge: &Forge,
-    access: &Authorized<act::RotateOwnAccessToken>,
+    access: &Authorized<P::RotateOwn>,
     expires_at: Option<Date>,
 ) -> Result<Created, Error> {
     let identity = access.identity()?;
     if !identity.bot {
         return Err(Error::NotAvailable);
     }
-    if identity.project != Some(access.project()) {
+    if identity.home != Some(home_of(access)) {
         return Err(Error::Unauthorized);
     }
     rotate_presented(forge, access.viewer(), identity, expires_at).await
@@ -395,7 +526,7 @@ pub(crate) enum Fate {
     Reused(u32),
 }
 
-/// Adds an audit entry about a token of any kind: about its project, or about the person it belongs to.
+/// Adds an audit entry about a token of any kind: about its project or group, or about the person it belongs to.
 pub(crate) async fn record_fate(
     tx: &mut Tx,
     viewer: &Viewer,
@@ -403,19 +534,20 @@ pub(crate) async fn record_fate(
     fate: Fate,
     now: i64,
 ) -> Result<(), Error> {
-    let event = match (token.project, fate) {
+    let event = match (token.home, fate) {
         (_, Fate::Reused(_)) => "access_token_reuse_detected",
-        (Some(_), Fate::Revoked) => "project_access_token_deleted",
-        (Some(_), Fate::Replaces(_)) => "project_access_token_rotated",
+        (Some(home), Fate::Revoked) => Words::of(home).deleted,
+        (Some(home), Fate::Replaces(_)) => Words::of(home).rotated,
         (None, Fate::Revoked) => "personal_access_token_revoked",
         (None, Fate::Replaces(_)) => "personal_access_token_rotated",
     };
-    let path = match token.project {
-        Some(project) => projects::find(tx, project).await?.map(|project| project.full_path),
+    let path = match token.home {
+        Some(Home::Project(project)) => projects::find(tx, project).await?.map(|project| project.full_path),
+        Some(Home::Group(group)) => namespaces::find(tx, group).await?.map(|group| group.full_path),
         None => users::find(tx, token.user).await?.map(|user| user.username),
     };
-    let entry = match token.project {
-        Some(project) => Entry::project(project, "", event),
+    let entry = match token.home {
+        Some(home) => entry(home, "", event),
         None => Entry::user(token.user, "", event),
     };
     let mut details = token_details(token);

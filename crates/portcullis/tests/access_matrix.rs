@@ -16,7 +16,7 @@ use portcullis_rules::access::{
     Action, Caller, CallerKind, Denial, Facts, Feature, FeatureAccess, Known, On, ResourceFacts, Role,
     ScopeSet, Visibility, decide,
 };
-use portcullis_testkit::{Person, Project, TestForge, basic, forge};
+use portcullis_testkit::{Group, Person, Project, TestForge, basic, forge};
 use portcullis_web::door::Door;
 use portcullis_web::guard::Access;
 use portcullis_web::routes::{Route, table};
@@ -143,17 +143,29 @@ fn refusal(door: Door, action: Action, denial: Denial, caller: &Caller) -> Answe
         },
 
         // The token endpoints say what GitLab's say to somebody who may not.
-        (_, A::ListAccessTokens | A::RotateAccessToken, _) => {
+        (
+            _,
+            A::ListAccessTokens | A::RotateAccessToken | A::ListGroupAccessTokens | A::RotateGroupAccessToken,
+            _,
+        ) => answer(401, r#"{"message":"401 Unauthorized"}"#),
+        (_, A::MergeMergeRequest, Denial::RoleTooLow(_)) => answer(401, r#"{"message":"401 Unauthorized"}"#),
+        (_, A::RotateOwnAccessToken | A::RotateOwnGroupAccessToken, _) if bot => {
             answer(401, r#"{"message":"401 Unauthorized"}"#)
         }
-        (_, A::MergeMergeRequest, Denial::RoleTooLow(_)) => answer(401, r#"{"message":"401 Unauthorized"}"#),
-        (_, A::RotateOwnAccessToken, _) if bot => answer(401, r#"{"message":"401 Unauthorized"}"#),
-        (_, A::RotateOwnAccessToken, _) => answer(405, r#"{"message":"405 Method Not Allowed"}"#),
+        (_, A::RotateOwnAccessToken | A::RotateOwnGroupAccessToken, _) => {
+            answer(405, r#"{"message":"405 Method Not Allowed"}"#)
+        }
         (_, A::CreateAccessToken, Denial::RoleTooLow(_) | Denial::NotForBots) => answer(
             400,
             r#"{"message":"400 Bad request - User does not have permission to create project access token"}"#,
         ),
-        (_, A::RevokeAccessToken, Denial::RoleTooLow(_)) => answer(400, "… cannot delete "),
+        (_, A::CreateGroupAccessToken, Denial::RoleTooLow(_) | Denial::NotForBots) => answer(
+            400,
+            r#"{"message":"400 Bad request - User does not have permission to create group access token"}"#,
+        ),
+        (_, A::RevokeAccessToken | A::RevokeGroupAccessToken, Denial::RoleTooLow(_)) => {
+            answer(400, "… cannot delete ")
+        }
 
         (_, _, Denial::Archived) => answer(403, r#"{"message":"403 Forbidden - The project is archived"}"#),
         (_, _, Denial::FeatureOff(Feature::ContainerRegistry)) => {
@@ -233,6 +245,9 @@ fn let_in(route: &Route, asker: &Asker) -> Answer {
         // Only a token of the project is found in the project.
         ("GET", "/api/v4/projects/{id}/access_tokens/self") if !asker.at_home => {
             answer(404, r#"{"message":"404 project Access Token Not Found"}"#)
+        }
+        ("GET", "/api/v4/groups/{id}/access_tokens/self") if !asker.at_home => {
+            answer(404, r#"{"message":"404 group Access Token Not Found"}"#)
         }
         // A namespace is there for those who may use it; to all others it is hidden like one that is missing.
         ("GET", "/api/v4/namespaces/{namespace_id}") => {
@@ -490,6 +505,56 @@ fn bots(forge: &TestForge, project: &Project<'_>) -> Vec<Asker> {
     bots
 }
 
+/// The bot of a group: its role holds in the group and everywhere below.
+fn group_bot(
+    forge: &TestForge,
+    name: &str,
+    group: &Group,
+    role: Role,
+    scopes: &[&str],
+    expires_at: Value,
+) -> Asker {
+    let body =
+        json!({ "name": "ci", "scopes": scopes, "access_level": role.level(), "expires_at": expires_at });
+    let made = forge.group_token_with(group, body);
+    let known = Known {
+        kind: CallerKind::Bot,
+        administrator: false,
+        external: true,
+        scopes: ScopeSet::parse(scopes.iter().copied(), ScopeSet::all()).unwrap(),
+    };
+    Asker {
+        name: name.to_owned(),
+        secret: Some(made.secret),
+        life: Life::Alive,
+        caller: Caller::Known(known),
+        role: Some(role),
+        token: made.token_id,
+        at_home: true,
+    }
+}
+
+/// The bots of a group, as [`bots`] of a project.
+fn group_bots(forge: &TestForge, group: &Group) -> Vec<Asker> {
+    let every: Vec<_> = ScopeSet::FOR_PROJECT_TOKENS.names().collect();
+    let mut bots = Vec::new();
+    for scope in &every {
+        let name = format!("group bot with {scope} as Owner");
+        bots.push(group_bot(forge, &name, group, Role::Owner, &[scope], Value::Null));
+    }
+    for role in Role::ALL {
+        let name = format!("group bot with every scope as {}", role.name());
+        bots.push(group_bot(forge, &name, group, role, &every, Value::Null));
+    }
+    let tomorrow = json!(forge.clock.date(1));
+    let expired = group_bot(forge, "expired group token", group, Role::Owner, &every, tomorrow);
+    bots.push(Asker { life: Life::Expired, ..expired });
+    let revoked = group_bot(forge, "revoked group token", group, Role::Owner, &every, Value::Null);
+    forge.root().delete(&group.path(&format!("/access_tokens/{}", revoked.token))).expect(204);
+    bots.push(Asker { life: Life::Revoked, ..revoked });
+    bots
+}
+
 /// The people, who are the same everywhere.
 struct People {
     members: Vec<(Person, Role)>,
@@ -738,8 +803,18 @@ impl World {
         let foreign = bot("bot of another project", &elsewhere, Role::Owner, &every);
         let foreign = Asker { role: None, at_home: false, ..foreign };
 
+        let other = forge.group("other", "private");
+        let body = json!({ "user_id": people.guest(), "access_level": 10 });
+        forge.root().post(&other.path("/members"), body).expect(201);
+        let stranger = group_bot(forge, "bot of another group", &other, Role::Owner, &every, Value::Null);
         let mut inside = everybody.clone();
         inside.push(heir.clone());
+        inside.push(Asker { role: None, at_home: false, ..stranger });
+        // The tokens of the group that all projects are in work in each of them, and are tokens of none.
+        let of_house = group_bots(forge, &house).into_iter();
+        // What each scope is worth does not depend on what gives the role: that is asked by the bots of the project itself.
+        let of_house = of_house.filter(|bot| bot.life != Life::Alive || bot.name.contains("every scope"));
+        inside.extend(of_house.map(|bot| Asker { at_home: false, ..bot }));
         let mut projects = Vec::new();
         for kind in kinds {
             let project = forge.project_in(&house, kind.visibility.name());
@@ -781,13 +856,16 @@ impl World {
         for visibility in Visibility::ALL {
             let group = forge.group(&forge.word("team"), visibility.name());
             people.join(forge, &format!("/groups/{}", group.id));
+            let mut askers = of_group.clone();
+            askers.extend(group_bots(forge, &group));
+            let token = forge.group_token(&group, &["api"], 10).token_id;
             groups.push(Place {
                 name: format!("{} group", visibility.name()),
                 id: group.id.to_string(),
                 path: group.full_path.clone(),
                 facts: Some(resource(visibility, None)),
-                askers: of_group.clone(),
-                token: 1,
+                askers,
+                token,
                 note: 1,
                 merge_request_note: 1,
                 awards: [1; 4],

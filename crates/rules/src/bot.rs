@@ -1,24 +1,53 @@
-//! How a project access token's bot user is named.
+//! Where the bot of an access token is at home, and how it is named.
 
 use std::collections::HashSet;
 
-use crate::id::ProjectId;
+use crate::id::{NamespaceId, ProjectId};
 
-/// Returns the username of the bot with this number: `project_7_bot`, then `project_7_bot1`, `project_7_bot2`, …
-pub fn username(project: ProjectId, number: u32) -> String {
+/// What an access token belongs to when it belongs to no person, and where its bot has its one role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Home {
+    /// A project: the bot has its role there and nowhere else.
+    Project(ProjectId),
+    /// A group: the bot has its role there, and in all groups and projects below.
+    Group(NamespaceId),
+}
+
+impl Home {
+    /// Returns the word for its kind, which names begin with.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Home::Project(_) => "project",
+            Home::Group(_) => "group",
+        }
+    }
+
+    /// Returns its number among those of its kind.
+    pub fn number(self) -> i64 {
+        match self {
+            Home::Project(id) => id.0,
+            Home::Group(id) => id.0,
+        }
+    }
+}
+
+/// Returns the username of the bot with this number: `project_7_bot`, then `project_7_bot1`, `project_7_bot2`, …; those
+/// of a group begin with `group_`.
+pub fn username(home: Home, number: u32) -> String {
+    let start = format!("{}_{}_bot", home.kind(), home.number());
     match number {
-        0 => format!("project_{project}_bot"),
-        number => format!("project_{project}_bot{number}"),
+        0 => start,
+        number => format!("{start}{number}"),
     }
 }
 
 /// Returns the first username of this form that is not in `taken`: the lowest free number.
-pub fn first_free_username(project: ProjectId, taken: &[String]) -> String {
+pub fn first_free_username(home: Home, taken: &[String]) -> String {
     let taken: HashSet<&str> = taken.iter().map(String::as_str).collect();
     (0..=u32::MAX)
-        .map(|number| username(project, number))
+        .map(|number| username(home, number))
         .find(|candidate| !taken.contains(candidate.as_str()))
-        .unwrap_or_else(|| username(project, u32::MAX))
+        .unwrap_or_else(|| username(home, u32::MAX))
 }
 
 /// Returns whether `name` has the form of a bot's username, which no person may take.
@@ -42,7 +71,7 @@ mod tests {
 
     #[test]
     fn the_lowest_free_number_wins() {
-        let project = ProjectId(7);
+        let project = Home::Project(ProjectId(7));
         let mut taken = Vec::new();
         for expected in ["project_7_bot", "project_7_bot1", "project_7_bot2"] {
             let name = first_free_username(project, &taken);
@@ -51,6 +80,9 @@ mod tests {
         }
         taken.remove(1);
         assert_eq!(first_free_username(project, &taken), "project_7_bot1");
+        let group = Home::Group(NamespaceId(7));
+        assert_eq!(first_free_username(group, &[]), "group_7_bot");
+        assert_eq!(first_free_username(group, &["group_7_bot".to_owned()]), "group_7_bot1");
     }
 
     #[test]

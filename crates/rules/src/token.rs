@@ -173,7 +173,7 @@ impl Plan {
     }
 }
 
-/// What decides, apart from the caller, whether project access tokens may be made in a project.
+/// What decides, apart from the caller, whether access tokens may be made in a project or a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CreationGate {
     /// The operator's switch for the whole instance.
@@ -187,7 +187,7 @@ pub struct CreationGate {
 }
 
 impl CreationGate {
-    /// Returns whether a project access token may be made. Only making is gated: existing tokens can be listed,
+    /// Returns whether such a token may be made. Only making is gated: existing tokens can be listed,
     /// used and revoked whatever this says.
     pub fn allows(self) -> bool {
         let plan_allows = match self.edition {

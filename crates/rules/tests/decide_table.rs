@@ -10,6 +10,8 @@ fn known(kind: CallerKind, administrator: bool, external: bool, scopes: ScopeSet
     Caller::Known(Known { kind, administrator, external, scopes })
 }
 
+/// Who is asked about. The bot of a group is a bot with its role in that group and everywhere below, and a foreign bot
+/// anywhere else; the table makes no difference between it and a project's.
 fn callers() -> Vec<(String, Caller, Option<Role>)> {
     let all = ScopeSet::all();
     let mut callers = vec![

@@ -1,7 +1,8 @@
-//! Access tokens: a project's and a person's, in one table. Only a digest of each secret is kept.
+//! Access tokens: a project's, a group's and a person's, in one table. Only a digest of each secret is kept.
 
 use portcullis_rules::access::{Role, ScopeSet};
-use portcullis_rules::id::{ProjectId, TokenId, UserId};
+use portcullis_rules::bot::Home;
+use portcullis_rules::id::{NamespaceId, ProjectId, TokenId, UserId};
 use portcullis_rules::secret::TokenDigest;
 use portcullis_rules::token::Lifetime;
 
@@ -16,8 +17,8 @@ pub struct AccessToken {
     pub id: TokenId,
     /// The user it acts as: a person, or the bot.
     pub user: UserId,
-    /// The project of a project access token.
-    pub project: Option<ProjectId>,
+    /// The project or group that it belongs to; `None` of a person's.
+    pub home: Option<Home>,
     /// Its name.
     pub name: String,
     /// What it is for.
@@ -30,21 +31,27 @@ pub struct AccessToken {
     pub last_used_at: Option<i64>,
     /// When it was made, in Unix microseconds.
     pub created_at: i64,
-    /// The role of its bot in its project; `None` of a personal token, or once the membership has ended.
+    /// The role of its bot at home; `None` of a personal token, or once the membership has ended.
     pub role: Option<Role>,
 }
 
 const COLUMNS: &str = "t.id, t.user_id, t.project_id, t.name, t.description, t.scopes, t.expires_at, t.revoked_at, \
-     t.last_used_at, t.created_at, m.access_level";
+     t.last_used_at, t.created_at, m.access_level, t.namespace_id";
 
-const FROM: &str =
-    "access_tokens t LEFT JOIN members m ON m.project_id = t.project_id AND m.user_id = t.user_id";
+const FROM: &str = "access_tokens t LEFT JOIN members m ON m.user_id = t.user_id \
+     AND (m.project_id = t.project_id OR m.namespace_id = t.namespace_id)";
+
+/// Returns what a token or bot belongs to.
+fn home(project: Option<i64>, group: Option<i64>) -> Option<Home> {
+    let project = project.map(|id| Home::Project(ProjectId(id)));
+    project.or(group.map(|id| Home::Group(NamespaceId(id))))
+}
 
 fn read(row: &Row<'_>) -> Result<AccessToken, Error> {
     Ok(AccessToken {
         id: TokenId(row.get(0)?),
         user: UserId(row.get(1)?),
-        project: row.get::<Option<i64>>(2)?.map(ProjectId),
+        home: home(row.get(2)?, row.get(11)?),
         name: row.get(3)?,
         description: row.get(4)?,
         scopes: ScopeSet::from_stored(row.text(5)?),
@@ -57,20 +64,28 @@ fn read(row: &Row<'_>) -> Result<AccessToken, Error> {
 
 statements! {
     INSERT = "INSERT INTO access_tokens (user_id, project_id, digest, name, description, scopes, expires_at, \
-        previous_token_id, created_by, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id";
+        previous_token_id, created_by, created_at, namespace_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+        RETURNING id";
     HOLDER = "SELECT t.id, t.user_id, t.project_id, t.scopes, t.expires_at, t.revoked_at, t.last_used_at, u.username, \
-        u.name, u.kind, u.administrator_since, u.external_since, u.blocked_at FROM access_tokens t \
+        u.name, u.kind, u.administrator_since, u.external_since, u.blocked_at, t.namespace_id FROM access_tokens t \
         JOIN users u ON u.id = t.user_id WHERE t.digest = $1";
     HOLDER_BY_ID = "SELECT t.id, t.user_id, t.project_id, t.scopes, t.expires_at, t.revoked_at, t.last_used_at, u.username, \
-        u.name, u.kind, u.administrator_since, u.external_since, u.blocked_at FROM access_tokens t \
+        u.name, u.kind, u.administrator_since, u.external_since, u.blocked_at, t.namespace_id FROM access_tokens t \
         JOIN users u ON u.id = t.user_id WHERE t.id = $1";
     FIND_IN_PROJECT = "SELECT t.id, t.user_id, t.project_id, t.name, t.description, t.scopes, t.expires_at, t.revoked_at, \
-        t.last_used_at, t.created_at, m.access_level FROM access_tokens t \
-        LEFT JOIN members m ON m.project_id = t.project_id AND m.user_id = t.user_id \
+        t.last_used_at, t.created_at, m.access_level, t.namespace_id FROM access_tokens t \
+        LEFT JOIN members m ON m.user_id = t.user_id \
+        AND (m.project_id = t.project_id OR m.namespace_id = t.namespace_id) \
         WHERE t.project_id = $1 AND t.id = $2 AND t.retired_at IS NULL";
+    FIND_IN_GROUP = "SELECT t.id, t.user_id, t.project_id, t.name, t.description, t.scopes, t.expires_at, t.revoked_at, \
+        t.last_used_at, t.created_at, m.access_level, t.namespace_id FROM access_tokens t \
+        LEFT JOIN members m ON m.user_id = t.user_id \
+        AND (m.project_id = t.project_id OR m.namespace_id = t.namespace_id) \
+        WHERE t.namespace_id = $1 AND t.id = $2 AND t.retired_at IS NULL";
     FIND = "SELECT t.id, t.user_id, t.project_id, t.name, t.description, t.scopes, t.expires_at, t.revoked_at, \
-        t.last_used_at, t.created_at, m.access_level FROM access_tokens t \
-        LEFT JOIN members m ON m.project_id = t.project_id AND m.user_id = t.user_id \
+        t.last_used_at, t.created_at, m.access_level, t.namespace_id FROM access_tokens t \
+        LEFT JOIN members m ON m.user_id = t.user_id \
+        AND (m.project_id = t.project_id OR m.namespace_id = t.namespace_id) \
         WHERE t.id = $1 AND t.retired_at IS NULL";
     REVOKE = "UPDATE access_tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
     REVOKE_ALL_OF = "UPDATE access_tokens SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL";
@@ -88,8 +103,8 @@ statements! {
 pub struct NewAccessToken<'a> {
     /// The user it will act as.
     pub user: UserId,
-    /// The project of a project access token.
-    pub project: Option<ProjectId>,
+    /// The project or group that it belongs to; `None` of a person's.
+    pub home: Option<Home>,
     /// The digest of its secret.
     pub digest: TokenDigest,
     /// Its name.
@@ -112,9 +127,14 @@ pub struct NewAccessToken<'a> {
 /// [`Error::Unique`] when the token it replaces was replaced already.
 pub async fn insert(tx: &mut Tx, new: &NewAccessToken<'_>, now: i64) -> Result<TokenId, Error> {
     let scopes = new.scopes.to_text();
+    let (project, group) = match new.home {
+        Some(Home::Project(id)) => (Some(id.0), None),
+        Some(Home::Group(id)) => (None, Some(id.0)),
+        None => (None, None),
+    };
     let params = [
         V::from(new.user.0),
-        V::from(new.project.map(|project| project.0)),
+        V::from(project),
         V::from(&new.digest.0),
         V::from(new.name),
         V::from(new.description),
@@ -123,6 +143,7 @@ pub async fn insert(tx: &mut Tx, new: &NewAccessToken<'_>, now: i64) -> Result<T
         V::from(new.previous.map(|token| token.0)),
         V::from(new.created_by.map(|user| user.0)),
         V::from(now),
+        V::from(group),
     ];
     let id = tx.one(&INSERT, &params, |row| row.get(0)).await?;
     id.map(TokenId).ok_or_else(|| Error::Corrupt("an insert returned no id".to_owned()))
@@ -135,8 +156,8 @@ pub struct Holder {
     pub token: TokenId,
     /// The user it acts as.
     pub user: UserId,
-    /// The project of a project access token.
-    pub project: Option<ProjectId>,
+    /// The project or group that it belongs to; `None` of a person's.
+    pub home: Option<Home>,
     /// What the token was given.
     pub scopes: ScopeSet,
     /// When it dies or died.
@@ -161,7 +182,7 @@ fn read_holder(row: &Row<'_>) -> Result<Holder, Error> {
     Ok(Holder {
         token: TokenId(row.get(0)?),
         user: UserId(row.get(1)?),
-        project: row.get::<Option<i64>>(2)?.map(ProjectId),
+        home: home(row.get(2)?, row.get(13)?),
         scopes: ScopeSet::from_stored(row.text(3)?),
         lifetime: Lifetime { expires_at: row.get(4)?, revoked_at: row.get(5)? },
         last_used_at: row.get(6)?,
@@ -190,16 +211,16 @@ pub async fn find_holder_by_id(tx: &mut Tx, token: TokenId) -> Result<Option<Hol
     tx.one(&HOLDER_BY_ID, &[V::from(token.0)], read_holder).await
 }
 
-/// Returns a token of a project; an id of another project is not found.
+/// Returns a token of a project or group; an id of another one is not found.
 ///
 /// # Errors
 /// The database's.
-pub async fn find_in_project(
-    tx: &mut Tx,
-    project: ProjectId,
-    id: TokenId,
-) -> Result<Option<AccessToken>, Error> {
-    tx.one(&FIND_IN_PROJECT, &[V::from(project.0), V::from(id.0)], read).await
+pub async fn find_at_home(tx: &mut Tx, home: Home, id: TokenId) -> Result<Option<AccessToken>, Error> {
+    let statement = match home {
+        Home::Project(_) => &FIND_IN_PROJECT,
+        Home::Group(_) => &FIND_IN_GROUP,
+    };
+    tx.one(statement, &[V::from(home.number()), V::from(id.0)], read).await
 }
 
 /// Returns a token of any kind.
@@ -274,8 +295,8 @@ pub async fn count(tx: &mut Tx) -> Result<i64, Error> {
 /// Whose tokens a list is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokensOf {
-    /// A project's.
-    Project(ProjectId),
+    /// A project's or a group's.
+    Home(Home),
     /// One user's.
     User(UserId),
     /// Everybody's.
@@ -369,7 +390,8 @@ pub async fn list(
     let mut conditions = Conditions::default();
     conditions.and("t.retired_at IS NULL", []);
     match of {
-        TokensOf::Project(project) => conditions.and("t.project_id = ?", [project.0.into()]),
+        TokensOf::Home(Home::Project(project)) => conditions.and("t.project_id = ?", [project.0.into()]),
+        TokensOf::Home(Home::Group(group)) => conditions.and("t.namespace_id = ?", [group.0.into()]),
         TokensOf::User(user) => conditions.and("t.user_id = ?", [user.0.into()]),
         TokensOf::Everybody => {}
     }

@@ -1,7 +1,7 @@
 //! For whom a list is made: its filter is part of the query, never applied afterwards.
 
 use portcullis_rules::access::{Role, Visibility};
-use portcullis_rules::id::{ProjectId, UserId};
+use portcullis_rules::id::{NamespaceId, ProjectId, UserId};
 
 use crate::select::{Conditions, Value};
 
@@ -12,8 +12,10 @@ pub enum Audience {
     Everything,
     /// Somebody who has not signed in: what is public.
     Public,
-    /// A bot: its own project, and what is public.
+    /// The bot of a project: that project, and what is public.
     Bot(UserId, ProjectId),
+    /// The bot of a group: that group with all below it, and what is public.
+    GroupBot(UserId, NamespaceId),
     /// A person: what is public, internal unless external, and what they are a member of.
     Person {
         /// The person.
@@ -39,6 +41,11 @@ const ROLE: &str = "(SELECT MAX(m.access_level) FROM members m WHERE m.user_id =
      (m.expires_at IS NULL OR m.expires_at > ?) AND (m.project_id = p.id OR m.namespace_id IN \
      (SELECT a.ancestor_id FROM namespace_ancestors a WHERE a.descendant_id = p.namespace_id)))";
 
+/// The namespaces where the bot of a group has a role: its group and those below. Values: user, group, now.
+const HOME_NAMESPACES: &str = "SELECT a.descendant_id FROM members m \
+     JOIN namespace_ancestors a ON a.ancestor_id = m.namespace_id \
+     WHERE m.user_id = ? AND m.namespace_id = ? AND (m.expires_at IS NULL OR m.expires_at > ?)";
+
 /// A condition that stands in a list, with its values.
 type Condition = (String, Vec<Value>);
 
@@ -46,7 +53,9 @@ impl Audience {
     fn user(self) -> Option<UserId> {
         match self {
             Audience::Everything | Audience::Public => None,
-            Audience::Bot(user, _) | Audience::Person { user, .. } => Some(user),
+            Audience::Bot(user, _) | Audience::GroupBot(user, _) | Audience::Person { user, .. } => {
+                Some(user)
+            }
         }
     }
 
@@ -59,6 +68,10 @@ impl Audience {
             Audience::Bot(user, project) => (
                 format!("p.id = ? AND {ROLE} >= ?"),
                 vec![project.0.into(), user.0.into(), now.into(), level],
+            ),
+            Audience::GroupBot(user, group) => (
+                format!("p.namespace_id IN ({HOME_NAMESPACES} AND m.access_level >= ?)"),
+                vec![user.0.into(), group.0.into(), now.into(), level],
             ),
             Audience::Person { user, .. } => (format!("{ROLE} >= ?"), vec![user.0.into(), now.into(), level]),
         }
@@ -113,6 +126,10 @@ impl Audience {
             Audience::Bot(_, project) => {
                 conditions.and("p.visibility >= ? OR p.id = ?", [level, Value::Int(project.0)]);
             }
+            Audience::GroupBot(user, group) => conditions.and(
+                &format!("p.visibility >= ? OR p.namespace_id IN ({HOME_NAMESPACES})"),
+                [level, user.0.into(), group.0.into(), now.into()],
+            ),
             Audience::Person { user, .. } => {
                 let (user, now) = (Value::Int(user.0), Value::Int(now));
                 conditions.and(
@@ -130,6 +147,10 @@ impl Audience {
         match self {
             Audience::Everything => {}
             Audience::Public | Audience::Bot(..) => conditions.and("n.visibility >= ?", [level]),
+            Audience::GroupBot(user, group) => conditions.and(
+                &format!("n.visibility >= ? OR n.id IN ({HOME_NAMESPACES})"),
+                [level, user.0.into(), group.0.into(), now.into()],
+            ),
             Audience::Person { user, .. } => conditions.and(
                 &format!("n.visibility >= ? OR n.owner_id = ? OR {MEMBER_NAMESPACES}"),
                 [level, Value::Int(user.0), Value::Int(user.0), Value::Int(now)],
@@ -137,7 +158,8 @@ impl Audience {
         }
     }
 
-    /// Narrows a list of users (alias `u`). A bot sees itself and the members of its own project, nobody else.
+    /// Narrows a list of users (alias `u`). A bot sees itself and the members of its own project, or of its group and of what
+    /// is above and below that, nobody else.
     pub(crate) fn narrow_users(self, conditions: &mut Conditions, now: i64) {
         match self {
             Audience::Everything | Audience::Person { .. } => {}
@@ -147,6 +169,14 @@ impl Audience {
                  AND (m.project_id = ? OR m.namespace_id IN (SELECT a.ancestor_id FROM projects p \
                  JOIN namespace_ancestors a ON a.descendant_id = p.namespace_id WHERE p.id = ?)))",
                 [user.0.into(), now.into(), project.0.into(), project.0.into()],
+            ),
+            Audience::GroupBot(user, group) => conditions.and(
+                "u.id = ? OR u.id IN (SELECT m.user_id FROM members m WHERE (m.expires_at IS NULL OR m.expires_at > ?) \
+                 AND (m.namespace_id IN (SELECT a.ancestor_id FROM namespace_ancestors a WHERE a.descendant_id = ?) \
+                 OR m.namespace_id IN (SELECT a.descendant_id FROM namespace_ancestors a WHERE a.ancestor_id = ?) \
+                 OR m.project_id IN (SELECT p.id FROM projects p JOIN namespace_ancestors a \
+                 ON a.descendant_id = p.namespace_id WHERE a.ancestor_id = ?)))",
+                [user.0.into(), now.into(), group.0.into(), group.0.into(), group.0.into()],
             ),
         }
     }

@@ -57,6 +57,11 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0009_terraform_states.sql"),
     },
     Migration { version: 10, name: "large_files", sql: include_str!("../migrations/0010_large_files.sql") },
+    Migration {
+        version: 11,
+        name: "group_access_tokens",
+        sql: include_str!("../migrations/0011_group_access_tokens.sql"),
+    },
 ];
 
 /// What a run of [`migrate`] did.

@@ -90,6 +90,9 @@ statements! {
     LEVELS = "SELECT COUNT(*) FROM namespace_ancestors WHERE descendant_id = $1";
     ROLE = "SELECT MAX(m.access_level) FROM namespace_ancestors a JOIN members m ON m.namespace_id = a.ancestor_id \
         WHERE a.descendant_id = $1 AND m.user_id = $2 AND (m.expires_at IS NULL OR m.expires_at > $3)";
+    LOCK = "UPDATE namespaces SET updated_at = updated_at WHERE id = $1 AND deletion_requested_at IS NULL";
+    ROLE_THROUGH = "SELECT MAX(m.access_level) FROM namespace_ancestors a JOIN members m ON m.namespace_id = a.ancestor_id \
+        WHERE a.descendant_id = $1 AND a.ancestor_id = $4 AND m.user_id = $2 AND (m.expires_at IS NULL OR m.expires_at > $3)";
     UPDATE = "UPDATE namespaces SET name = $2, description = $3, visibility = $4, updated_at = $5 WHERE id = $1";
     SET_PLAN = "UPDATE namespaces SET plan = $2, updated_at = $3 WHERE id = $1";
     SET_CONTAINER_QUOTA = "UPDATE namespaces SET container_quota_bytes = $2, updated_at = $3 WHERE id = $1";
@@ -206,6 +209,31 @@ pub async fn find_role(tx: &mut Tx, id: NamespaceId, user: UserId, now: i64) -> 
     let params = [V::from(id.0), V::from(user.0), V::from(now)];
     let level: Option<i64> = tx.one(&ROLE, &params, |row| row.get(0)).await?.flatten();
     Ok(level.and_then(Role::from_level))
+}
+
+/// Returns a user's living role on a namespace that comes from a membership of the group `through`, which is this namespace
+/// or one above it, and from no other.
+///
+/// # Errors
+/// The database's.
+pub async fn find_role_through(
+    tx: &mut Tx,
+    id: NamespaceId,
+    through: NamespaceId,
+    user: UserId,
+    now: i64,
+) -> Result<Option<Role>, Error> {
+    let params = [V::from(id.0), V::from(user.0), V::from(now), V::from(through.0)];
+    let level: Option<i64> = tx.one(&ROLE_THROUGH, &params, |row| row.get(0)).await?.flatten();
+    Ok(level.and_then(Role::from_level))
+}
+
+/// Locks a namespace's row until the transaction ends. Returns whether there is such a namespace.
+///
+/// # Errors
+/// The database's.
+pub async fn lock(tx: &mut Tx, id: NamespaceId) -> Result<bool, Error> {
+    Ok(tx.run(&LOCK, &[V::from(id.0)]).await? > 0)
 }
 
 /// Changes what people read, and who can see it.

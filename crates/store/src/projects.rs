@@ -185,13 +185,13 @@ statements! {
           AND (m.expires_at IS NULL OR m.expires_at > $3)), \
         (SELECT MAX(m.access_level) FROM namespace_ancestors a JOIN members m ON m.namespace_id = a.ancestor_id \
           WHERE a.descendant_id = p.namespace_id AND m.user_id = $2 AND (m.expires_at IS NULL OR m.expires_at > $3)), \
-        p.container_registry_access, p.packages_access, p.merge_requests_access FROM projects p WHERE p.id = $1 AND p.deletion_requested_at IS NULL";
+        p.container_registry_access, p.packages_access, p.merge_requests_access, p.namespace_id FROM projects p WHERE p.id = $1 AND p.deletion_requested_at IS NULL";
     FACTS_BY_PATH = "SELECT p.id, p.full_path, p.visibility, p.repository_access, p.issues_access, p.archived_at, \
         (SELECT MAX(m.access_level) FROM members m WHERE m.project_id = p.id AND m.user_id = $2 \
           AND (m.expires_at IS NULL OR m.expires_at > $3)), \
         (SELECT MAX(m.access_level) FROM namespace_ancestors a JOIN members m ON m.namespace_id = a.ancestor_id \
           WHERE a.descendant_id = p.namespace_id AND m.user_id = $2 AND (m.expires_at IS NULL OR m.expires_at > $3)), \
-        p.container_registry_access, p.packages_access, p.merge_requests_access FROM projects p WHERE lower(p.full_path) = $1 AND p.deletion_requested_at IS NULL";
+        p.container_registry_access, p.packages_access, p.merge_requests_access, p.namespace_id FROM projects p WHERE lower(p.full_path) = $1 AND p.deletion_requested_at IS NULL";
     UPDATE = "UPDATE projects SET name = $2, description = $3, visibility = $4, default_branch = $5, repository_access = $6, \
         issues_access = $7, path = $8, full_path = $9, updated_at = $10, container_registry_access = $11, \
         container_quota_bytes = $12 WHERE id = $1";
@@ -200,7 +200,7 @@ statements! {
           AND (m.expires_at IS NULL OR m.expires_at > $3)), \
         (SELECT MAX(m.access_level) FROM namespace_ancestors a JOIN members m ON m.namespace_id = a.ancestor_id \
           WHERE a.descendant_id = p.namespace_id AND m.user_id = $2 AND (m.expires_at IS NULL OR m.expires_at > $3)), \
-        p.container_registry_access, p.packages_access, p.merge_requests_access FROM projects p WHERE lower(p.full_path) IN ($1, $4, $5) \
+        p.container_registry_access, p.packages_access, p.merge_requests_access, p.namespace_id FROM projects p WHERE lower(p.full_path) IN ($1, $4, $5) \
         AND p.deletion_requested_at IS NULL ORDER BY length(p.full_path) DESC LIMIT 1";
     SET_ARCHIVED = "UPDATE projects SET archived_at = $2, updated_at = $3 WHERE id = $1";
     SET_PACKAGES_ACCESS = "UPDATE projects SET packages_access = $2 WHERE id = $1";
@@ -296,6 +296,8 @@ pub struct ProjectFacts {
     pub id: ProjectId,
     /// The whole path.
     pub full_path: String,
+    /// The namespace it is in.
+    pub namespace: NamespaceId,
     /// The user's highest living role through the project itself.
     pub project_role: Option<Role>,
     /// The user's highest living role through its namespaces.
@@ -310,6 +312,7 @@ fn read_facts(row: &Row<'_>) -> Result<ProjectFacts, Error> {
     Ok(ProjectFacts {
         id: ProjectId(row.get(0)?),
         full_path: row.get(1)?,
+        namespace: NamespaceId(row.get(11)?),
         project_role,
         namespace_role,
         facts: ResourceFacts {

@@ -91,11 +91,19 @@ pub struct Conditions {
 
 impl Conditions {
     /// Joins the rows of `select` that meet `narrowed`, named as `alias`, to those rows they belong to; the others stay
-    /// without. It comes before any condition, because values are numbered in the order of the text.
+    /// without. Joins come before any condition, because values are numbered in the order of the text.
     pub fn left_join(&mut self, select: &str, narrowed: Conditions, alias: &str, on: &str) {
-        debug_assert!(self.values.is_empty(), "a join comes first");
-        self.joined = format!(" LEFT JOIN ({select}{}) {alias} ON {on}", narrowed.text);
-        self.values = narrowed.values;
+        debug_assert!(self.text.is_empty(), "joins come first");
+        // The values of an earlier join have the first numbers.
+        let mut parts = narrowed.text.split('$');
+        let mut text = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+            let number: usize = part[..digits].parse().unwrap_or_default();
+            text.push_str(&format!("${}{}", self.values.len() + number, &part[digits..]));
+        }
+        self.joined.push_str(&format!(" LEFT JOIN ({select}{text}) {alias} ON {on}"));
+        self.values.extend(narrowed.values);
     }
 
     /// Adds a condition that must hold too.

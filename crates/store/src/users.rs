@@ -1,6 +1,7 @@
 //! Users: people, bots and the Ghost User.
 
-use portcullis_rules::id::{ProjectId, UserId};
+use portcullis_rules::bot::Home;
+use portcullis_rules::id::{NamespaceId, ProjectId, UserId};
 
 use crate::audience::Audience;
 use crate::db::{Error, Row, Tx, V, statements};
@@ -11,7 +12,7 @@ use crate::select::{Conditions, Listing, Window};
 pub enum UserKind {
     /// A person.
     Person,
-    /// The bot of a project access token.
+    /// The bot of a project's or a group's access token.
     ProjectBot,
     /// The one user that takes over the records of deleted ones.
     Ghost,
@@ -59,8 +60,6 @@ pub struct User {
     pub external: bool,
     /// Whether the user is blocked.
     pub blocked: bool,
-    /// The project a bot belongs to.
-    pub bot_project: Option<ProjectId>,
     /// Who made this user.
     pub created_by: Option<UserId>,
     /// When, in Unix microseconds.
@@ -70,6 +69,9 @@ pub struct User {
 /// The columns of [`User`], in the order [`read`] expects, under the alias `u`.
 pub(crate) const COLUMNS: &str = "u.id, u.username, u.name, u.email, u.kind, u.administrator_since, \
      u.external_since, u.blocked_at, u.bot_project_id, u.created_by, u.created_at";
+
+/// What stands in place of a project for a bot that belongs to none.
+const NO_PROJECT: i64 = 0;
 
 /// How many columns [`read`] takes.
 pub(crate) const COLUMN_COUNT: usize = 11;
@@ -85,7 +87,6 @@ pub(crate) fn read_at(row: &Row<'_>, at: usize) -> Result<User, Error> {
         administrator: row.get::<Option<i64>>(at + 5)?.is_some(),
         external: row.get::<Option<i64>>(at + 6)?.is_some(),
         blocked: row.get::<Option<i64>>(at + 7)?.is_some(),
-        bot_project: row.get::<Option<i64>>(at + 8)?.map(ProjectId),
         created_by: row.get::<Option<i64>>(at + 9)?.map(UserId),
         created_at: row.get(at + 10)?,
     })
@@ -97,7 +98,8 @@ fn read(row: &Row<'_>) -> Result<User, Error> {
 
 statements! {
     INSERT = "INSERT INTO users (username, name, email, kind, password_hash, administrator_since, external_since, \
-        bot_project_id, created_by, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10) RETURNING id";
+        bot_project_id, created_by, created_at, updated_at, bot_namespace_id) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11) RETURNING id";
     FIND = "SELECT u.id, u.username, u.name, u.email, u.kind, u.administrator_since, u.external_since, u.blocked_at, \
         u.bot_project_id, u.created_by, u.created_at FROM users u WHERE u.id = $1";
     FIND_BY_USERNAME = "SELECT u.id, u.username, u.name, u.email, u.kind, u.administrator_since, u.external_since, u.blocked_at, \
@@ -108,6 +110,9 @@ statements! {
     PASSWORD_HASH = "SELECT password_hash FROM users WHERE id = $1";
     SET_PASSWORD_HASH = "UPDATE users SET password_hash = $2, updated_at = $3 WHERE id = $1 AND kind = 'person'";
     BOT_USERNAMES = "SELECT username FROM users WHERE bot_project_id = $1";
+    BOT_USERNAMES_OF_GROUP = "SELECT username FROM users WHERE bot_namespace_id = $1";
+    BOTS_BELOW_GROUP = "SELECT u.id FROM users u JOIN namespace_ancestors a ON a.descendant_id = u.bot_namespace_id \
+        WHERE a.ancestor_id = $1 ORDER BY u.id";
     BOTS_OF_PROJECT = "SELECT id FROM users WHERE bot_project_id = $1 ORDER BY id";
     BLOCK = "UPDATE users SET blocked_at = COALESCE(blocked_at, $2), updated_at = $2 WHERE id = $1";
     UNBLOCK = "UPDATE users SET blocked_at = NULL, updated_at = $2 WHERE id = $1 AND deletion_requested_at IS NULL";
@@ -142,8 +147,8 @@ pub struct NewUser<'a> {
     pub administrator: bool,
     /// Whether the user is external.
     pub external: bool,
-    /// The project a bot belongs to.
-    pub bot_project: Option<ProjectId>,
+    /// What a bot belongs to.
+    pub bot_home: Option<Home>,
     /// Who makes this user.
     pub created_by: Option<UserId>,
 }
@@ -153,6 +158,12 @@ pub struct NewUser<'a> {
 /// # Errors
 /// [`Error::Unique`] when the username or the address is taken.
 pub async fn insert(tx: &mut Tx, user: &NewUser<'_>, now: i64) -> Result<UserId, Error> {
+    // A bot of a group is in no project, and the table wants one of every bot.
+    let (project, group) = match user.bot_home {
+        Some(Home::Project(id)) => (Some(id.0), None),
+        Some(Home::Group(id)) => (Some(NO_PROJECT), Some(id.0)),
+        None => (None, None),
+    };
     let params = [
         V::from(user.username),
         V::from(user.name),
@@ -161,9 +172,10 @@ pub async fn insert(tx: &mut Tx, user: &NewUser<'_>, now: i64) -> Result<UserId,
         V::from(user.password_hash),
         V::from(user.administrator.then_some(now)),
         V::from(user.external.then_some(now)),
-        V::from(user.bot_project.map(|project| project.0)),
+        V::from(project),
         V::from(user.created_by.map(|user| user.0)),
         V::from(now),
+        V::from(group),
     ];
     let id = tx.one(&INSERT, &params, |row| row.get(0)).await?;
     id.map(UserId).ok_or_else(|| Error::Corrupt("an insert returned no id".to_owned()))
@@ -218,12 +230,25 @@ pub async fn set_password_hash(tx: &mut Tx, id: UserId, hash: &str, now: i64) ->
     Ok(())
 }
 
-/// Returns the usernames that bots of this project hold now.
+/// Returns the usernames that bots of this project or group hold now.
 ///
 /// # Errors
 /// The database's.
-pub async fn bot_usernames(tx: &mut Tx, project: ProjectId) -> Result<Vec<String>, Error> {
-    tx.all(&BOT_USERNAMES, &[V::from(project.0)], |row| row.get(0)).await
+pub async fn bot_usernames(tx: &mut Tx, home: Home) -> Result<Vec<String>, Error> {
+    let statement = match home {
+        Home::Project(_) => &BOT_USERNAMES,
+        Home::Group(_) => &BOT_USERNAMES_OF_GROUP,
+    };
+    tx.all(statement, &[V::from(home.number())], |row| row.get(0)).await
+}
+
+/// Returns the bots of a group and of the groups below it, not those of projects.
+///
+/// # Errors
+/// The database's.
+pub async fn bots_below_group(tx: &mut Tx, group: NamespaceId) -> Result<Vec<UserId>, Error> {
+    let found: Vec<i64> = tx.all(&BOTS_BELOW_GROUP, &[V::from(group.0)], |row| row.get(0)).await?;
+    Ok(found.into_iter().map(UserId).collect())
 }
 
 /// Returns the bots of a project.
@@ -351,9 +376,10 @@ pub struct UserFilter {
     pub without_bots: bool,
 }
 
-/// A user's name as an audience may read it: a bot's is kept from those who cannot see the project it belongs to, because
-/// it is the name of that project's token. What is searched is what is shown.
-const SHOWN_NAME: &str = "CASE WHEN u.kind = 'project_bot' AND home.id IS NULL THEN '****' ELSE u.name END";
+/// A user's name as an audience may read it: a bot's is kept from those who cannot see the project or group it belongs to,
+/// because it is the name of a token there. What is searched is what is shown.
+const SHOWN_NAME: &str = "CASE WHEN u.kind = 'project_bot' AND home.id IS NULL AND home_group.id IS NULL \
+     THEN '****' ELSE u.name END";
 
 /// Returns the users that `audience` can see, newest first.
 ///
@@ -370,6 +396,10 @@ pub async fn list(
     audience.narrow_projects(&mut visible, now);
     let mut conditions = Conditions::default();
     conditions.left_join("SELECT p.id FROM projects p", visible, "home", "home.id = u.bot_project_id");
+    let mut visible = Conditions::default();
+    audience.narrow_namespaces(&mut visible, now);
+    let on = "home_group.id = u.bot_namespace_id";
+    conditions.left_join("SELECT n.id FROM namespaces n", visible, "home_group", on);
     audience.narrow_users(&mut conditions, now);
     if let Some(username) = &filter.username {
         conditions.and("lower(u.username) = ?", [username.to_ascii_lowercase().into()]);

@@ -95,7 +95,7 @@ async fn add_user(tx: &mut Tx, username: &str, kind: UserKind, created_by: Optio
         password_hash: None,
         administrator: false,
         external: false,
-        bot_project: None,
+        bot_home: None,
         created_by,
     };
     users::insert(tx, &new, NOW).await.unwrap()
@@ -137,7 +137,7 @@ async fn leave_traces(tx: &mut Tx, user: UserId) {
     }
     let token = NewAccessToken {
         user,
-        project: None,
+        home: None,
         digest: TokenDigest([7; 32]),
         name: "token",
         description: None,

@@ -251,6 +251,24 @@ impl TestForge {
         }
     }
 
+    /// Creates an access token of a group as the administrator.
+    #[track_caller]
+    pub fn group_token(&self, group: &Group, scopes: &[&str], level: i64) -> Bot {
+        self.group_token_with(group, json!({ "name": "ci", "scopes": scopes, "access_level": level }))
+    }
+
+    #[track_caller]
+    pub fn group_token_with(&self, group: &Group, body: Value) -> Bot {
+        let made = self.root.post(&group.path("/access_tokens"), body).expect(201).json();
+        let secret = token_secret(&made);
+        Bot {
+            token_id: made["id"].as_i64().unwrap(),
+            user_id: made["user_id"].as_i64().unwrap(),
+            caller: self.with_token(&secret),
+            secret,
+        }
+    }
+
     /// Creates a project with a README in a group of its own, made by the administrator.
     #[track_caller]
     pub fn project(&self, visibility: &str) -> Project<'_> {
@@ -321,6 +339,13 @@ pub struct Group {
     pub full_path: String,
 }
 
+impl Group {
+    /// Returns the path of something below the group in the API.
+    pub fn path(&self, rest: &str) -> String {
+        format!("/groups/{}{rest}", self.id)
+    }
+}
+
 /// A project.
 pub struct Project<'a> {
     forge: &'a TestForge,
@@ -329,7 +354,7 @@ pub struct Project<'a> {
     pub group: Group,
 }
 
-/// A project access token and its bot.
+/// An access token of a project or group, and its bot.
 pub struct Bot {
     pub token_id: i64,
     pub user_id: i64,

@@ -144,11 +144,21 @@ impl ApiError {
                 On::Instance => ApiError::message(StatusCode::NOT_FOUND, "Not Found"),
             },
             // The token endpoints answer as GitLab's do, where a missing permission is not a 403.
-            (Action::ListAccessTokens | Action::RotateAccessToken, _) => ApiError::unauthorized(),
+            (
+                Action::ListAccessTokens
+                | Action::RotateAccessToken
+                | Action::ListGroupAccessTokens
+                | Action::RotateGroupAccessToken,
+                _,
+            ) => ApiError::unauthorized(),
             // So does merging, where clients look for exactly this.
             (Action::MergeMergeRequest, Denial::RoleTooLow(_)) => ApiError::unauthorized(),
-            (Action::RotateOwnAccessToken, _) if bot => ApiError::unauthorized(),
-            (Action::RotateOwnAccessToken, _) => ApiError::not_available(),
+            (Action::RotateOwnAccessToken | Action::RotateOwnGroupAccessToken, _) if bot => {
+                ApiError::unauthorized()
+            }
+            (Action::RotateOwnAccessToken | Action::RotateOwnGroupAccessToken, _) => {
+                ApiError::not_available()
+            }
             (_, Denial::Archived) => {
                 ApiError::message(StatusCode::FORBIDDEN, "Forbidden - The project is archived")
             }

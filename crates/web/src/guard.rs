@@ -8,7 +8,8 @@ use axum::http::request::Parts;
 use portcullis_app::access::{
     self, Authorized, Place, Purpose, Reading, Refused, Viewer, authenticate, authorize_within,
 };
-use portcullis_rules::access::{Act, Action, Denial, act, on};
+use portcullis_app::tokens::TokenHome;
+use portcullis_rules::access::{Act, Action, Denial, on};
 use portcullis_rules::names::IdOrPath;
 
 use crate::AppState;
@@ -190,26 +191,29 @@ where
 }
 
 /// Like [`Authorized`], for a route whose refusal has to name a thing or leave a trace in the audit log: a caller who may
-/// see the project but not do this comes through with what they may see, and the handler must answer them.
+/// see the project or group but not do this comes through with what they may see, and the handler must answer them.
 #[derive(Debug)]
 pub enum Attempt<A: Act>
 where
-    A::On: Place,
+    A::On: TokenHome,
 {
     /// The caller may.
     Allowed(Authorized<A>),
-    /// The caller may see the project, but their role is too low for this, or they are a bot that may never.
-    Refused(Authorized<act::ReadProject>),
+    /// The caller may see the project or group, but their role is too low for this, or they are a bot that may never.
+    Refused(Authorized<<A::On as TokenHome>::Read>),
 }
 
 impl<A: Act> Guard for Attempt<A>
 where
-    A::On: Place,
+    A::On: TokenHome,
 {
     const ACCESS: Access = Access::Action(A::ACTION);
 }
 
-impl<A: Act<On = on::Project>> FromRequestParts<AppState> for Attempt<A> {
+impl<A: Act> FromRequestParts<AppState> for Attempt<A>
+where
+    A::On: TokenHome + PlaceInPath,
+{
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Refusal> {
@@ -220,7 +224,9 @@ impl<A: Act<On = on::Project>> FromRequestParts<AppState> for Attempt<A> {
         match ask::<A>(parts, state, &mut reading, viewer, door).await? {
             Ok(access) => Ok(Attempt::Allowed(access)),
             Err(refused) if matches!(refused.denial, Denial::RoleTooLow(_) | Denial::NotForBots) => {
-                match ask::<act::ReadProject>(parts, state, &mut reading, refused.viewer, door).await? {
+                match ask::<<A::On as TokenHome>::Read>(parts, state, &mut reading, refused.viewer, door)
+                    .await?
+                {
                     Ok(access) => Ok(Attempt::Refused(access)),
                     Err(refused) => Err(Refusal::refused(door, &refused, realm)),
                 }

@@ -10,6 +10,7 @@ use portcullis_app::noteables::{OnIssue, OnMergeRequest};
 use portcullis_app::registry::protocol::ErrorCode;
 
 use crate::AppState;
+use crate::api::tokens::{OnGroup, OnProject};
 use crate::door::Door;
 use crate::error::{ApiError, GitError, LfsError, RegistryError};
 use crate::guard::{Access, Guard};
@@ -151,6 +152,14 @@ pub fn table() -> Vec<Route> {
             PUT "/api/v4/groups/{id}/members/{user_id}" "change a member" => api::members::update_of_group;
             DELETE "/api/v4/groups/{id}/members/{user_id}" "remove a member" => api::members::remove_from_group;
 
+            GET "/api/v4/groups/{id}/access_tokens" "group access tokens" => api::tokens::list::<OnGroup>;
+            POST "/api/v4/groups/{id}/access_tokens" "create a group access token" => api::tokens::create::<OnGroup>;
+            POST "/api/v4/groups/{id}/access_tokens/self/rotate" "replace the presented group access token" => api::tokens::rotate_own::<OnGroup>;
+            GET "/api/v4/groups/{id}/access_tokens/self" "the presented group access token" => api::tokens::get_own::<OnGroup>;
+            GET "/api/v4/groups/{id}/access_tokens/{token_id}" "a group access token" => api::tokens::get::<OnGroup>;
+            DELETE "/api/v4/groups/{id}/access_tokens/{token_id}" "revoke a group access token" => api::tokens::revoke::<OnGroup>;
+            POST "/api/v4/groups/{id}/access_tokens/{token_id}/rotate" "replace a group access token" => api::tokens::rotate::<OnGroup>;
+
             GET "/api/v4/projects" "projects" => api::projects::list;
             POST "/api/v4/projects" "create a project" => api::projects::create;
             GET "/api/v4/projects/{id}" "a project" => api::projects::get;
@@ -168,13 +177,13 @@ pub fn table() -> Vec<Route> {
             PUT "/api/v4/projects/{id}/members/{user_id}" "change a member" => api::members::update;
             DELETE "/api/v4/projects/{id}/members/{user_id}" "remove a member" => api::members::remove;
 
-            GET "/api/v4/projects/{id}/access_tokens" "project access tokens" => api::tokens::list;
-            POST "/api/v4/projects/{id}/access_tokens" "create a project access token" => api::tokens::create;
-            POST "/api/v4/projects/{id}/access_tokens/self/rotate" "replace the presented project access token" => api::tokens::rotate_own;
-            GET "/api/v4/projects/{id}/access_tokens/self" "the presented project access token" => api::tokens::get_own;
-            GET "/api/v4/projects/{id}/access_tokens/{token_id}" "a project access token" => api::tokens::get;
-            DELETE "/api/v4/projects/{id}/access_tokens/{token_id}" "revoke a project access token" => api::tokens::revoke;
-            POST "/api/v4/projects/{id}/access_tokens/{token_id}/rotate" "replace a project access token" => api::tokens::rotate;
+            GET "/api/v4/projects/{id}/access_tokens" "project access tokens" => api::tokens::list::<OnProject>;
+            POST "/api/v4/projects/{id}/access_tokens" "create a project access token" => api::tokens::create::<OnProject>;
+            POST "/api/v4/projects/{id}/access_tokens/self/rotate" "replace the presented project access token" => api::tokens::rotate_own::<OnProject>;
+            GET "/api/v4/projects/{id}/access_tokens/self" "the presented project access token" => api::tokens::get_own::<OnProject>;
+            GET "/api/v4/projects/{id}/access_tokens/{token_id}" "a project access token" => api::tokens::get::<OnProject>;
+            DELETE "/api/v4/projects/{id}/access_tokens/{token_id}" "revoke a project access token" => api::tokens::revoke::<OnProject>;
+            POST "/api/v4/projects/{id}/access_tokens/{token_id}/rotate" "replace a project access token" => api::tokens::rotate::<OnProject>;
 
             GET "/api/v4/projects/{id}/protected_branches" "branch protections" => api::protected_branches::list;
             POST "/api/v4/projects/{id}/protected_branches" "protect a branch" => api::protected_branches::protect;

@@ -38,6 +38,10 @@ pub(super) async fn delete_group(forge: &Arc<Forge>, group: NamespaceId) -> Resu
         delete_project(forge, ProjectId(project)).await?;
     }
     let mut tx = forge.db().begin().await?;
+    // As with projects: a bot of the group itself that was being made at that moment is ended here.
+    for bot in users::bots_below_group(&mut tx, group).await? {
+        credentials::end_bot(forge, &mut tx, bot, None).await?;
+    }
     namespaces::delete_with_descendants(&mut tx, group).await?;
     tx.commit().await?;
     Ok(())

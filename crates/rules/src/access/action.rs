@@ -148,6 +148,16 @@ actions! {
     ReadGroupMembers on Group;
     /// Add, change and remove members of a group.
     AdministerGroupMembers on Group;
+    /// List the access tokens of a group.
+    ListGroupAccessTokens on Group;
+    /// Create an access token for a group.
+    CreateGroupAccessToken on Group;
+    /// Replace an access token of a group by a new one.
+    RotateGroupAccessToken on Group;
+    /// Revoke an access token of a group.
+    RevokeGroupAccessToken on Group;
+    /// Replace the presented access token of a group by a new one.
+    RotateOwnGroupAccessToken on Group;
 
     /// Read a project.
     ReadProject on Project;

@@ -8,7 +8,7 @@ use super::{Action, Role, ScopeSet, Visibility};
 pub enum CallerKind {
     /// A person.
     Person,
-    /// The bot of a project access token.
+    /// The bot of a project's or a group's access token.
     Bot,
 }
 

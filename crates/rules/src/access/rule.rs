@@ -182,6 +182,12 @@ pub static RULES: &[Rule] = &[
     row(A::CreateProjectIn, WRITE, MAINTAINER).never_for_bots(),
     row(A::ReadGroupMembers, READ, GUEST).open_to(SignedIn),
     row(A::AdministerGroupMembers, WRITE, OWNER).never_for_bots(),
+    // Credentials of a group reach all that is below it: their making and ending is its Owners' business.
+    row(A::ListGroupAccessTokens, READ, OWNER),
+    row(A::CreateGroupAccessToken, WRITE, OWNER).never_for_bots(),
+    row(A::RotateGroupAccessToken, WRITE, OWNER).never_for_bots(),
+    row(A::RevokeGroupAccessToken, WRITE, OWNER),
+    row(A::RotateOwnGroupAccessToken, ROTATE_SELF, GUEST).open_to(SignedIn),
     // Projects.
     row(A::ReadProject, READ, GUEST).open_to(Anyone),
     row(A::UpdateProject, WRITE, MAINTAINER).not_when_archived(),
@@ -308,7 +314,13 @@ mod tests {
 
     #[test]
     fn no_bot_makes_or_replaces_another_credential() {
-        for action in [A::CreateAccessToken, A::RotateAccessToken, A::CreatePersonalAccessToken] {
+        for action in [
+            A::CreateAccessToken,
+            A::RotateAccessToken,
+            A::CreateGroupAccessToken,
+            A::RotateGroupAccessToken,
+            A::CreatePersonalAccessToken,
+        ] {
             assert_eq!(rule(action).bots, BotUse::Never);
         }
     }

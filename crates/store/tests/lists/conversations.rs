@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use portcullis_rules::access::{Action, Caller, CallerKind, Facts, FeatureAccess, Known, ScopeSet, decide};
+use portcullis_rules::access::{
+    Action, Caller, CallerKind, Facts, FeatureAccess, Known, Role, ScopeSet, decide,
+};
 use portcullis_rules::id::{IssueId, MergeRequestId, ProjectId, UserId};
 use portcullis_rules::names::IdOrPath;
 use portcullis_store::audience::Audience;
@@ -193,7 +195,7 @@ async fn is_shown(tx: &mut Tx, thing: &Thing, user: Option<UserId>, audience: Au
         Audience::Public => Caller::Anonymous,
         Audience::Everything => known(CallerKind::Person, true, false),
         Audience::Person { external, .. } => known(CallerKind::Person, false, external),
-        Audience::Bot(..) => known(CallerKind::Bot, false, true),
+        Audience::Bot(..) | Audience::GroupBot(..) => known(CallerKind::Bot, false, true),
     };
     let facts = projects::find_facts(tx, &IdOrPath::Id(thing.project.0), user, NOW).await.unwrap();
     let facts = Facts::Resource(facts.map(|facts| facts.facts));
@@ -228,10 +230,12 @@ async fn things(tx: &mut Tx, world: &World) -> Vec<Thing> {
     things
 }
 
-fn audiences(world: &World) -> Vec<(Option<UserId>, Audience)> {
+async fn audiences(tx: &mut Tx, world: &World) -> Vec<(Option<UserId>, Audience)> {
     let people = [world.ana, world.ben, world.cyd, world.dee];
     let mut all: Vec<_> = people.into_iter().map(|user| (Some(user), world.insider(user))).collect();
     all.push((Some(world.bot), Audience::Bot(world.bot, world.hidden)));
+    let (bot, audience) = world.add_group_bot(tx, world.sub, Role::Reporter).await;
+    all.push((Some(bot), audience));
     all.push((Some(world.dee), Audience::Everything));
     all.push((None, Audience::Public));
     all
@@ -249,7 +253,7 @@ pub async fn todos_are_listed_as_far_as_the_rules_show_them(place: &Place) {
     let mut tx = place.db.begin().await.unwrap();
     let things = things(&mut tx, &world).await;
     let (mut shown, mut hidden) = (0, 0);
-    for (user, audience) in audiences(&world) {
+    for (user, audience) in audiences(&mut tx, &world).await {
         let Some(user) = user else { continue };
         if audience != Audience::Everything {
             for thing in &things {
@@ -318,7 +322,7 @@ pub async fn issue_links_are_listed_as_far_as_the_rules_show_them(place: &Place)
         linked.push((id, thing));
     }
     assert_eq!(issue_links::count(&mut tx, source).await.unwrap(), linked.len() as i64);
-    for (user, audience) in audiences(&world) {
+    for (user, audience) in audiences(&mut tx, &world).await {
         let found = issue_links::list(&mut tx, source, None, audience, WHOLE, NOW).await.unwrap();
         let found: BTreeSet<_> = found.items.iter().map(|link| link.id).collect();
         for (id, thing) in &linked {

@@ -294,6 +294,9 @@ pub async fn merge_requests_of_several_projects_are_listed_as_far_as_they_may_be
         (world.insider(dee), &[open, inner, personal]),
         (world.insider(ben), &[open, hidden, personal]),
     ];
+    let (_, robot) = world.add_group_bot(tx, world.sub, Role::Reporter).await;
+    let seen = [open, inner, archived, personal];
+    let expected = expected.into_iter().chain([(robot, &seen[..])]);
     for (audience, expected) in expected {
         let expected: Vec<_> = expected.iter().map(|project| project.0).collect();
         assert_eq!(find(tx, MergeRequestsOf::Everywhere(audience), false).await, expected, "{audience:?}");

@@ -52,7 +52,11 @@ pub async fn namespaces_are_listed(place: &Place) {
     assert_eq!(list(&mut tx, Audience::Everything, &nobody, WHOLE).await.total, Some(0));
 
     let ben_own = all[1].id;
+    drop(tx);
+    let mut tx = place.db.begin().await.unwrap();
+    let (_, robot) = world.add_group_bot(&mut tx, sub, Role::Guest).await;
     for (audience, seen) in [
+        (robot, among(&[own, ben_own, top, sub, deep])),
         (Audience::Public, among(&[own, ben_own, top])),
         (Audience::Bot(bot, hidden), among(&[own, ben_own, top])),
         (world.insider(dee), among(&[own, ben_own, top, sub])),

@@ -54,7 +54,11 @@ pub async fn projects_are_listed(place: &Place) {
     for (filter, keep) in cases {
         kept(&filter, &list(&mut tx, Audience::Everything, &filter, WHOLE).await, &all, key, keep);
     }
+    drop(tx);
+    let mut tx = place.db.begin().await.unwrap();
+    let (_, robot) = world.add_group_bot(&mut tx, sub, Role::Guest).await;
     for (audience, seen) in [
+        (robot, among(&[open, inner, archived, personal])),
         (Audience::Public, among(&[open, personal])),
         (Audience::Bot(bot, hidden), among(&[open, personal, hidden])),
         (world.insider(dee), among(&[open, inner, personal])),

@@ -3,6 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 
 use portcullis_rules::access::{Role, ScopeSet};
+use portcullis_rules::bot::Home;
 use portcullis_rules::secret::TokenDigest;
 use portcullis_store::access_tokens::{self, AccessToken, NewAccessToken, TokenFilter, TokenOrder, TokensOf};
 use portcullis_store::db::Tx;
@@ -27,7 +28,7 @@ pub async fn tokens_are_listed(place: &Place) {
         for (user, project) in [(bot, Some(hidden)), (ben, None)] {
             let new = NewAccessToken {
                 user,
-                project,
+                home: project.map(Home::Project),
                 digest: TokenDigest([number * 2 + u8::from(project.is_some()); 32]),
                 name,
                 description: None,
@@ -50,11 +51,11 @@ pub async fn tokens_are_listed(place: &Place) {
         access_tokens::list(tx, of, filter, window, NOW).await.unwrap()
     };
     let none = TokenFilter::default;
-    let of = TokensOf::Project(hidden);
+    let of = TokensOf::Home(Home::Project(hidden));
     let everybodys = list(&mut tx, TokensOf::Everybody, &none(), WHOLE).await.items;
     assert_eq!(everybodys.len(), 10);
     kept(of, &list(&mut tx, of, &none(), WHOLE).await, &everybodys, key, |token| {
-        token.project == Some(hidden)
+        token.home == Some(Home::Project(hidden))
     });
     let bens = TokensOf::User(ben);
     kept(bens, &list(&mut tx, bens, &none(), WHOLE).await, &everybodys, key, |token| token.user == ben);

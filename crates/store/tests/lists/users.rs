@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use portcullis_rules::access::Role;
 use portcullis_store::audience::Audience;
 use portcullis_store::db::Tx;
 use portcullis_store::users::{self, User, UserFilter, UserKind};
@@ -58,5 +59,21 @@ pub async fn users_are_listed(place: &Place) {
         let search = UserFilter { search: Some("deployer".to_owned()), ..none() };
         let found = users::list(&mut tx, audience, &search, WHOLE, NOW).await.unwrap();
         assert_eq!(found.items.len(), usize::from(name == "Deployer"));
+    }
+    // The bot of a group sees whoever is a member of the group, or above or below it; its name is seen with the group.
+    drop(tx);
+    let mut tx = place.db.begin().await.unwrap();
+    let (robot, audience) = world.add_group_bot(&mut tx, world.sub, Role::Guest).await;
+    let found = users::list(&mut tx, audience, &none(), WHOLE, NOW).await.unwrap();
+    assert_eq!(keys(&found.items, key), [robot.0, world.dee.0, world.cyd.0, world.ana.0]);
+    for (audience, name) in [
+        (audience, "Robot"),
+        (Audience::Everything, "Robot"),
+        (world.insider(world.dee), "Robot"),
+        (world.insider(world.ben), "****"),
+    ] {
+        let filter = UserFilter { username: Some("group_bot".to_owned()), ..none() };
+        let found = users::list(&mut tx, audience, &filter, WHOLE, NOW).await.unwrap();
+        assert_eq!(found.items.iter().map(|user| user.name.as_str()).collect::<Vec<_>>(), [name]);
     }
 }

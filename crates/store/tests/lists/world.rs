@@ -1,6 +1,7 @@
 //! What is listed: a few people, groups and projects of every visibility, and a bot.
 
 use portcullis_rules::access::{FeatureAccess, Role, Visibility};
+use portcullis_rules::bot::Home;
 use portcullis_rules::id::{IssueId, NamespaceId, ProjectId, UserId};
 use portcullis_store::audience::Audience;
 use portcullis_store::db::Tx;
@@ -44,7 +45,7 @@ async fn add_user(
     name: &str,
     kind: UserKind,
     external: bool,
-    home: Option<ProjectId>,
+    home: Option<Home>,
 ) -> UserId {
     let email = format!("{username}@example.com");
     let new = NewUser {
@@ -55,7 +56,7 @@ async fn add_user(
         password_hash: None,
         administrator: false,
         external,
-        bot_project: home,
+        bot_home: home,
         created_by: None,
     };
     users::insert(tx, &new, NOW).await.unwrap()
@@ -158,7 +159,8 @@ impl World {
         projects::record_activity(tx, inner, 90).await.unwrap();
         projects::set_topics(tx, inner, &["fruit".to_owned(), "red".to_owned()]).await.unwrap();
         projects::set_topics(tx, archived, &["fruit".to_owned()]).await.unwrap();
-        let bot = add_user(tx, "project_4_bot", "Deployer", ProjectBot, false, Some(hidden)).await;
+        let bot =
+            add_user(tx, "project_4_bot", "Deployer", ProjectBot, false, Some(Home::Project(hidden))).await;
 
         add_member(tx, MemberOf::Namespace(sub), ana, Role::Developer, None).await;
         add_member(tx, MemberOf::Project(inner), ana, Role::Guest, None).await;
@@ -170,6 +172,14 @@ impl World {
         add_member(tx, MemberOf::Project(inner), dee, Role::Planner, None).await;
         add_member(tx, MemberOf::Project(hidden), bot, Role::Reporter, None).await;
         World { ana, ben, cyd, dee, bot, top, sub, deep, own, open, inner, archived, hidden, personal }
+    }
+
+    /// Makes the bot of a group, and returns it with what lists are made for it.
+    pub async fn add_group_bot(&self, tx: &mut Tx, group: NamespaceId, role: Role) -> (UserId, Audience) {
+        let home = Some(Home::Group(group));
+        let bot = add_user(tx, "group_bot", "Robot", UserKind::ProjectBot, false, home).await;
+        add_member(tx, MemberOf::Namespace(group), bot, role, None).await;
+        (bot, Audience::GroupBot(bot, group))
     }
 
     pub fn insider(&self, user: UserId) -> Audience {

@@ -1,11 +1,12 @@
-//! Project access tokens.
+//! Access tokens of projects and of groups.
 
 use axum::extract::{FromRequest as _, Request, State};
 use jiff::civil::Date;
 use portcullis_app::access::Authorized;
 use portcullis_app::records::access_tokens::{AccessToken, TokenFilter, TokenOrder};
-use portcullis_app::tokens::{self, Created, NewTokenRequest};
-use portcullis_rules::access::{Role, ScopeSet, act};
+use portcullis_app::tokens::{self, Created, NewTokenRequest, TokenHome};
+use portcullis_rules::access::{Role, ScopeSet, on};
+use portcullis_rules::bot::Home;
 use portcullis_rules::id::{TokenId, UserId};
 use portcullis_rules::token::State as TokenState;
 use serde::Serialize;
@@ -15,8 +16,14 @@ use super::{
 };
 use crate::AppState;
 use crate::error::ApiError;
-use crate::guard::Attempt;
+use crate::guard::{Attempt, PlaceInPath};
 use crate::params::{Params, Reader};
+
+/// The tokens of a project.
+pub type OnProject = on::Project;
+
+/// The tokens of a group.
+pub type OnGroup = on::Group;
 
 /// What goes out about a token of any kind. It has no field for the secret.
 #[derive(Debug, Serialize)]
@@ -31,14 +38,14 @@ pub struct TokenView {
     last_used_at: Option<String>,
     active: bool,
     expires_at: Option<String>,
-    /// The keys that only a project's token has.
+    /// The keys that only a project's or group's token has.
     #[serde(flatten)]
-    project: Option<OfProject>,
+    home: Option<OfHome>,
 }
 
-/// What only a project's token has.
+/// What only a project's or group's token has.
 #[derive(Debug, Serialize)]
-struct OfProject {
+struct OfHome {
     access_level: Option<i64>,
     resource_type: &'static str,
     resource_id: i64,
@@ -58,10 +65,10 @@ impl TokenView {
             last_used_at: token.last_used_at.map(time),
             active: token.lifetime.state(now) == TokenState::Active,
             expires_at: token.lifetime.expires_at.map(date),
-            project: token.project.map(|project| OfProject {
+            home: token.home.map(|home| OfHome {
                 access_level: token.role.map(Role::level),
-                resource_type: "project",
-                resource_id: project.0,
+                resource_type: home.kind(),
+                resource_id: home.number(),
             }),
         }
     }
@@ -113,9 +120,9 @@ pub fn scopes(read: &mut Reader<'_>, allowed: ScopeSet) -> ScopeSet {
     }
 }
 
-/// Answers the project's tokens.
-pub async fn list(
-    access: Authorized<act::ListAccessTokens>,
+/// Answers the project's or group's tokens.
+pub async fn list<P: TokenHome + PlaceInPath>(
+    access: Authorized<P::List>,
     State(state): State<AppState>,
     around: Surroundings,
     params: Params,
@@ -123,41 +130,49 @@ pub async fn list(
     let mut read = params.read();
     let filter = filter(&mut read);
     read.finish()?;
-    let found = tokens::list(&state.forge, &access, &filter, around.window()).await?;
+    let found = tokens::list::<P>(&state.forge, &access, &filter, around.window()).await?;
     let now = state.forge.now();
     Ok(around.page(found.map(|token| TokenView::of(&token, now))))
 }
 
-fn token_id(parts: &PathParts) -> Result<TokenId, ApiError> {
-    path_number(parts, "token_id", "project Access Token").map(TokenId)
+fn token_id(parts: &PathParts, home: Home) -> Result<TokenId, ApiError> {
+    let name = match home {
+        Home::Project(_) => "project Access Token",
+        Home::Group(_) => "group Access Token",
+    };
+    path_number(parts, "token_id", name).map(TokenId)
 }
 
-/// Answers one of the project's tokens.
-pub async fn get(
-    access: Authorized<act::ListAccessTokens>,
+/// Answers one of them.
+pub async fn get<P: TokenHome + PlaceInPath>(
+    access: Authorized<P::List>,
     State(state): State<AppState>,
     parts: PathParts,
 ) -> ApiResult {
-    let token = tokens::get(&state.forge, &access, token_id(&parts)?).await?;
+    let id = token_id(&parts, P::home(access.place()))?;
+    let token = tokens::get::<P>(&state.forge, &access, id).await?;
     Ok(ok(TokenView::of(&token, state.forge.now())))
 }
 
-/// Answers the presented token, when it is one of this project's.
-pub async fn get_own(access: Authorized<act::ListAccessTokens>, State(state): State<AppState>) -> ApiResult {
+/// Answers the presented token, when it is one of them.
+pub async fn get_own<P: TokenHome + PlaceInPath>(
+    access: Authorized<P::List>,
+    State(state): State<AppState>,
+) -> ApiResult {
     let id = access.identity()?.token;
-    let token = tokens::get(&state.forge, &access, id).await?;
+    let token = tokens::get::<P>(&state.forge, &access, id).await?;
     Ok(ok(TokenView::of(&token, state.forge.now())))
 }
 
 /// Creates a token. The body of somebody who may not is never read.
-pub async fn create(
-    access: Attempt<act::CreateAccessToken>,
+pub async fn create<P: TokenHome + PlaceInPath>(
+    access: Attempt<P::Create>,
     State(state): State<AppState>,
     request: Request,
 ) -> ApiResult {
     let access = match access {
         Attempt::Allowed(access) => access,
-        Attempt::Refused(access) => match tokens::refuse_creation(&state.forge, &access).await? {},
+        Attempt::Refused(access) => match tokens::refuse_creation::<P>(&state.forge, &access).await? {},
     };
     let params = Params::from_request(request, &state).await?;
     let mut read = params.read();
@@ -178,24 +193,28 @@ pub async fn create(
         role,
     };
     read.finish()?;
-    let made = tokens::create(&state.forge, &access, request).await?;
+    let made = tokens::create::<P>(&state.forge, &access, request).await?;
     Ok(never_kept(created(with_secret(&made, state.forge.now()))))
 }
 
 /// Revokes a token. The body of somebody who may not is never read.
-pub async fn revoke(
-    access: Attempt<act::RevokeAccessToken>,
+pub async fn revoke<P: TokenHome + PlaceInPath>(
+    access: Attempt<P::Revoke>,
     State(state): State<AppState>,
     parts: PathParts,
     request: Request,
 ) -> ApiResult {
-    let id = token_id(&parts)?;
+    let home = match &access {
+        Attempt::Allowed(access) => P::home(access.place()),
+        Attempt::Refused(access) => P::home(access.place()),
+    };
+    let id = token_id(&parts, home)?;
     let access = match access {
         Attempt::Allowed(access) => access,
-        Attempt::Refused(access) => match tokens::refuse_revocation(&state.forge, &access, id).await? {},
+        Attempt::Refused(access) => match tokens::refuse_revocation::<P>(&state.forge, &access, id).await? {},
     };
     Params::from_request(request, &state).await?;
-    tokens::revoke(&state.forge, &access, id).await?;
+    tokens::revoke::<P>(&state.forge, &access, id).await?;
     Ok(no_content())
 }
 
@@ -208,24 +227,25 @@ pub fn rotation_date(params: &Params) -> Result<Option<Date>, ApiError> {
 }
 
 /// Replaces a token.
-pub async fn rotate(
-    access: Authorized<act::RotateAccessToken>,
+pub async fn rotate<P: TokenHome + PlaceInPath>(
+    access: Authorized<P::Rotate>,
     State(state): State<AppState>,
     parts: PathParts,
     params: Params,
 ) -> ApiResult {
     let date = rotation_date(&params)?;
-    let made = tokens::rotate(&state.forge, &access, token_id(&parts)?, date).await?;
+    let id = token_id(&parts, P::home(access.place()))?;
+    let made = tokens::rotate::<P>(&state.forge, &access, id, date).await?;
     Ok(never_kept(ok(with_secret(&made, state.forge.now()))))
 }
 
 /// Replaces the presented token.
-pub async fn rotate_own(
-    access: Authorized<act::RotateOwnAccessToken>,
+pub async fn rotate_own<P: TokenHome + PlaceInPath>(
+    access: Authorized<P::RotateOwn>,
     State(state): State<AppState>,
     params: Params,
 ) -> ApiResult {
     let date = rotation_date(&params)?;
-    let made = tokens::rotate_own(&state.forge, &access, date).await?;
+    let made = tokens::rotate_own::<P>(&state.forge, &access, date).await?;
     Ok(never_kept(ok(with_secret(&made, state.forge.now()))))
 }
