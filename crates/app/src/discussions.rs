@@ -14,6 +14,7 @@ use crate::Error;
 use crate::access::Authorized;
 use crate::error::FieldErrors;
 use crate::forge::Forge;
+use crate::merge_requests::auto_merge;
 use crate::noteables::{CommentedOn, OnMergeRequest, Subject, get_locked};
 use crate::notes::{
     NewNoteRequest, NoteAudience, add, announce, change, check_body, check_lock, get_changeable, remove,
@@ -265,12 +266,20 @@ pub async fn settle(
     check_lock(&access, &subject)?;
     let known = discussion.notes.first().and_then(|note| note.discussion.as_ref());
     let known = known.ok_or_else(|| Error::BadRequest("Discussion is not resolvable".to_owned()))?;
+    let mut awaited = false;
     if known.resolution.is_some() != (settled == Settled::Yes) {
         let resolved = (settled == Settled::Yes).then_some((user, now));
         discussions::set_resolved(&mut tx, access.project(), id, resolved).await?;
         subject.touch(&mut tx, now).await?;
+        if let (Settled::Yes, Subject::MergeRequest(found)) = (settled, &subject) {
+            // It may have been the last thing that a merge request waited for.
+            awaited = auto_merge::look_again(&mut tx, found, now).await?;
+        }
     }
     let discussion = get_shown::<OnMergeRequest, _>(&mut tx, &access, &subject, id).await?;
     tx.commit().await?;
+    if awaited {
+        forge.jobs_wake().notify_waiters();
+    }
     Ok(discussion)
 }

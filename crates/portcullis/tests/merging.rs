@@ -658,6 +658,31 @@ fn a_merge_request_waits_for_its_statuses() {
 }
 
 #[test]
+fn what_waits_is_looked_at_again_when_its_last_discussion_is_settled() {
+    let forge = forge!();
+    let world = World::new(&forge);
+    world.set(json!({ "only_allow_merge_if_all_discussions_are_resolved": true }));
+    let iid = world.opened("topic");
+    let head = world.tip("topic").unwrap();
+    world.report(&head, "pending");
+    world.merge(iid, json!({ "auto_merge": true })).expect(200);
+    let discussions = world.path(&format!("/merge_requests/{iid}/discussions"));
+    let begin = |text: &str| {
+        let begun = world.bot.post(&discussions, json!({ "body": text })).expect(201).json();
+        begun["id"].as_str().unwrap().to_owned()
+    };
+    let (first, second) = (begin("why?"), begin("and why that?"));
+    world.report(&head, "success");
+    forge.run_jobs();
+    assert_eq!(world.read(iid)["state"], "opened");
+    for (discussion, state) in [(first, "opened"), (second, "merged")] {
+        world.bot.put(&format!("{discussions}/{discussion}?resolved=true"), Value::Null).expect(200);
+        forge.run_jobs();
+        assert_eq!(world.read(iid)["state"], state);
+    }
+}
+
+#[test]
 fn waiting_ends_with_new_commits_or_when_it_is_taken_back() {
     let forge = forge!();
     let world = World::new(&forge);

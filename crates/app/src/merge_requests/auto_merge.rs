@@ -154,6 +154,15 @@ pub(crate) async fn status_arrived(
     Ok(!waiting.is_empty())
 }
 
+/// Asks for a merge request to be looked at once more, if it waits to be merged. Returns whether it does.
+pub(crate) async fn look_again(tx: &mut Tx, found: &MergeRequest, now: i64) -> Result<bool, Error> {
+    if found.auto_merge_by.is_none() {
+        return Ok(false);
+    }
+    jobs::ask(tx, &Job::AutoMerge { project: found.project, iid: found.iid }, now).await?;
+    Ok(true)
+}
+
 /// Merges a merge request that waits for its statuses, if they are good.
 pub(crate) async fn run(forge: &Arc<Forge>, project: ProjectId, iid: i64) -> Result<(), Error> {
     let mut tx = forge.db().read().await?;
