@@ -11,7 +11,7 @@ use portcullis_rules::token::midnight;
 use portcullis_store::db::Tx;
 use portcullis_store::events::{self, NewEvent};
 use portcullis_store::issues::{
-    self, Issue, IssueFilter, IssueState, MAX_ASSIGNEES, MAX_LABELS, NewIssue, Relation, Sight,
+    self, Issue, IssueFilter, IssueState, IssuesOf, MAX_ASSIGNEES, MAX_LABELS, NewIssue, Relation, Sight,
 };
 use portcullis_store::members::{self, MemberFilter, Place, Reach};
 use portcullis_store::notes::{self, NewNote, Noteable};
@@ -22,7 +22,7 @@ use portcullis_store::users::User;
 use serde_json::json;
 
 use crate::Error;
-use crate::access::Authorized;
+use crate::access::{Authorized, NamespaceFacts, Place as PlaceOfAccess, Viewer};
 use crate::audit::{self, Entry};
 use crate::error::FieldErrors;
 use crate::forge::Forge;
@@ -182,18 +182,85 @@ pub async fn list(
     filter: IssueFilter,
     window: Window,
 ) -> Result<Listing<IssueDetails>, Error> {
-    let user = access.viewer().identity().map(|identity| identity.user);
+    let Some(filter) = of_scope(access.viewer(), scope, filter) else {
+        return Ok(Listing { items: Vec::new(), total: Some(0) });
+    };
+    let mut tx = forge.db().read().await?;
+    let found = issues::list(&mut tx, access.project(), sight(access), &filter, window).await?;
+    Ok(Listing { items: all_with_details(&mut tx, found.items).await?, total: found.total })
+}
+
+/// Narrows a list to those that belong to the viewer in this way, or returns none when nothing does.
+fn of_scope(viewer: &Viewer, scope: Scope, filter: IssueFilter) -> Option<IssueFilter> {
+    let user = viewer.identity().map(|identity| identity.user);
     let of = match (scope, user) {
         (Scope::All, _) => None,
         (Scope::CreatedByMe, Some(user)) => Some(Relation::Author(user)),
         (Scope::AssignedToMe, Some(user)) => Some(Relation::Assignee(user)),
         // A visitor without a name has written nothing and is assigned to nothing.
-        (_, None) => return Ok(Listing { items: Vec::new(), total: Some(0) }),
+        (_, None) => return None,
     };
-    let filter = IssueFilter { of, ..filter };
+    Some(IssueFilter { of, ..filter })
+}
+
+/// An issue in a list of several projects.
+#[derive(Clone, Debug)]
+pub struct IssueOfProject {
+    /// The issue.
+    pub details: IssueDetails,
+    /// The whole path of its project.
+    pub project_path: String,
+}
+
+async fn list_across(
+    forge: &Forge,
+    viewer: &Viewer,
+    of: IssuesOf,
+    (scope, filter): (Scope, IssueFilter),
+    window: Window,
+) -> Result<Listing<IssueOfProject>, Error> {
+    let Some(filter) = of_scope(viewer, scope, filter) else {
+        return Ok(Listing { items: Vec::new(), total: Some(0) });
+    };
     let mut tx = forge.db().read().await?;
-    let found = issues::list(&mut tx, access.project(), sight(access), &filter, window).await?;
-    Ok(Listing { items: all_with_details(&mut tx, found.items).await?, total: found.total })
+    let found = issues::list_across(&mut tx, of, viewer.audience(), &filter, window, forge.now()).await?;
+    let (paths, issues): (Vec<_>, Vec<_>) =
+        found.items.into_iter().map(|found| (found.project_path, found.issue)).unzip();
+    let details = all_with_details(&mut tx, issues).await?.into_iter().zip(paths);
+    let items = details.map(|(details, project_path)| IssueOfProject { details, project_path }).collect();
+    Ok(Listing { items, total: found.total })
+}
+
+/// Returns the issues of the projects in a group, or anywhere below it, that the viewer is shown.
+///
+/// # Errors
+/// The database's.
+pub async fn list_of_group<A: Act>(
+    forge: &Forge,
+    access: &Authorized<A>,
+    scope: Scope,
+    filter: IssueFilter,
+    window: Window,
+) -> Result<Listing<IssueOfProject>, Error>
+where
+    A::On: PlaceOfAccess<Found = NamespaceFacts>,
+{
+    let of = IssuesOf::Group(access.namespace().id);
+    list_across(forge, access.viewer(), of, (scope, filter), window).await
+}
+
+/// Returns the issues of every project that the viewer is shown.
+///
+/// # Errors
+/// The database's.
+pub async fn list_everywhere(
+    forge: &Forge,
+    access: &Authorized<act::ListIssues>,
+    scope: Scope,
+    filter: IssueFilter,
+    window: Window,
+) -> Result<Listing<IssueOfProject>, Error> {
+    list_across(forge, access.viewer(), IssuesOf::Everywhere, (scope, filter), window).await
 }
 
 /// Returns the issue with this number.

@@ -390,3 +390,77 @@ fn issues_are_opened_found_changed_and_commented_as_clients_do() {
     assert!(all(&notes, "id").contains(&note["id"]), "{notes}");
     bot.post(&format!("{one}/notes"), json!({})).expect_json(400, json!({ "error": "body is missing" }));
 }
+
+#[test]
+fn issues_of_several_projects_are_listed_as_far_as_they_may_be_read() {
+    let forge = forge!();
+    let group = forge.group("tools", "private");
+    let inner = forge.subgroup("inner", "private", Some(group.id));
+    let (first, second) = (forge.project_in(&group, "private"), forge.project_in(&inner, "private"));
+    let (outside, open) = (forge.project("private"), forge.project("public"));
+    let ann = forge.person("ann");
+    let body = json!({ "user_id": ann.id, "access_level": 10 });
+    forge.root().post(&group.path("/members"), body).expect(201);
+    ann.issue(first.id, "a");
+    let bot = second.token(&["api"], 40);
+    bot.post(&second.path("/issues"), json!({ "title": "b", "assignee_ids": [ann.id], "labels": "bug" }))
+        .expect(201);
+    bot.post(&second.path("/issues"), json!({ "title": "c", "confidential": true })).expect(201);
+    forge.root().issue(outside.id, "d");
+    forge.root().issue(open.id, "e");
+
+    let titles = |caller: &portcullis_testkit::Caller, path: &str| {
+        let list = caller.get(path).expect(200).json();
+        let mut titles: Vec<_> =
+            all(&list, "title").iter().map(|title| title.as_str().unwrap().to_owned()).collect();
+        titles.sort_unstable();
+        titles.concat()
+    };
+    // One's own, unless asked otherwise.
+    assert_eq!(titles(&ann, "/issues"), "a");
+    assert_eq!(titles(&ann, "/issues?scope=assigned_to_me"), "b");
+    // A Guest is not shown what is confidential.
+    assert_eq!(titles(&ann, "/issues?scope=all"), "abe");
+    assert_eq!(titles(&ann, "/issues?scope=all&labels=bug&state=opened"), "b");
+    assert_eq!(titles(&ann, "/issues?scope=all&search=e&in=title"), "e");
+    assert_eq!(titles(&bot, "/issues?scope=all"), "bce");
+    assert_eq!(titles(&bot, "/issues?scope=all&confidential=true"), "c");
+    assert_eq!(titles(forge.root(), "/issues?scope=all"), "abcde");
+    forge.anyone().get("/issues?scope=all").expect(401);
+    ann.get("/issues?scope=mine").expect(400);
+    ann.get("/issues?state=lost").expect(400);
+
+    // Of a group with what is below it, in the whole shape.
+    let of_group = group.path("/issues");
+    assert_eq!(titles(&ann, &of_group), "ab");
+    assert_eq!(titles(&ann, &format!("{of_group}?scope=created_by_me")), "a");
+    assert_eq!(titles(forge.root(), &of_group), "abc");
+    assert_eq!(titles(forge.root(), &inner.path("/issues")), "bc");
+    bot.get(&of_group).expect(404);
+    forge.person("stranger").get(&of_group).expect(404);
+    let listed = ann.get(&format!("{of_group}?labels=bug")).expect(200).json()[0].clone();
+    let mut alone = ann.get(&second.path("/issues/1")).expect(200).json();
+    alone.as_object_mut().unwrap().remove("subscribed");
+    assert_eq!(listed, alone);
+    assert_eq!(listed["references"]["full"], format!("{}#1", second.full_path));
+
+    // Pages lead on by their number and by what stands last on them.
+    let page = ann.get("/issues?scope=all&per_page=2").expect(200);
+    assert_eq!((page.header("x-total"), page.header("x-next-page")), (Some("3"), Some("2")));
+    let page =
+        ann.get("/issues?scope=all&per_page=2&pagination=keyset&order_by=created_at&sort=asc").expect(200);
+    let next = page.header("link").unwrap().split(['<', '>']).nth(1).unwrap().to_owned();
+    let next = next.split_once("/api/v4").unwrap().1.to_owned();
+    let rest = titles(&ann, &next);
+    assert_eq!(page.json().as_array().unwrap().len() + rest.len(), 3);
+
+    // What is archived, or has no issues for the reader, is left out.
+    forge.root().post(&first.path("/archive"), Value::Null).expect(201);
+    assert_eq!(titles(&ann, "/issues?scope=all"), "be");
+    assert_eq!(titles(&ann, "/issues?scope=all&non_archived=false"), "abe");
+    forge.root().put(&open.path(""), json!({ "issues_access_level": "private" })).expect(200);
+    assert_eq!(titles(&ann, "/issues?scope=all"), "b");
+    // A token of the group reaches all of them.
+    let robot = forge.group_token(&group, &["read_api"], 20);
+    assert_eq!(titles(&robot, &format!("{of_group}?non_archived=false")), "abc");
+}

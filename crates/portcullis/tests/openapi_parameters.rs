@@ -40,7 +40,9 @@ fn samples(route: &str) -> Vec<Value> {
         "PUT /releases/{tag}/assets/links/{link_id}" => {
             vec![json!({ "name": "a", "direct_asset_path": "/a" }), json!({ "filepath": "/a" })]
         }
-        "GET /issues" => vec![json!({ "pagination": "keyset" })],
+        "GET /issues" | "GET /api/v4/issues" | "GET /api/v4/groups/{id}/issues" => {
+            vec![json!({ "pagination": "keyset" })]
+        }
         "POST /issues" | "PUT /issues/{iid}" => vec![
             json!({ "assignee_ids": [], "milestone_id": 1, "due_date": "2030-01-01" }),
             json!({ "assignee_id": 0 }),

@@ -2,8 +2,9 @@
 //!
 //! What is confidential is left out by every reading statement itself, as far as the [`Sight`] it is told demands.
 
-use portcullis_rules::id::{IssueId, MilestoneId, ProjectId, UserId};
+use portcullis_rules::id::{IssueId, MilestoneId, NamespaceId, ProjectId, UserId};
 
+use crate::audience::Audience;
 use crate::db::{Error, Row, Tx, V, statements};
 use crate::milestones::{self, Milestone};
 use crate::select::{Conditions, Listing, Paging, Value, Window};
@@ -465,6 +466,8 @@ pub struct IssueFilter {
     pub assignee: Option<AssigneeFilter>,
     /// Only confidential ones, or only others.
     pub confidential: Option<bool>,
+    /// Whether those of archived projects are left out of lists of several projects.
+    pub without_archived: bool,
     /// Made at or after this time, in Unix microseconds.
     pub created_after: Option<i64>,
     /// Made at or before this time.
@@ -560,6 +563,72 @@ impl IssueFilter {
             }
         }
     }
+
+    /// Narrows a list, the page included, and returns its order.
+    fn narrow_and_order(&self, conditions: &mut Conditions) -> String {
+        self.narrow(conditions);
+        let column = if self.order == IssueOrder::Updated { "i.updated_at" } else { "i.created_at" };
+        conditions.page(self.paging, (column, "i.id"), self.ascending);
+        let direction = if self.ascending { "ASC" } else { "DESC" };
+        let column = match self.order {
+            IssueOrder::Created => "i.created_at",
+            IssueOrder::Updated => "i.updated_at",
+            // The engines disagree about where nulls belong.
+            IssueOrder::DueDate => "CASE WHEN i.due_date IS NULL THEN 1 ELSE 0 END, i.due_date",
+            IssueOrder::Title => "lower(i.title)",
+        };
+        format!("{column} {direction}, i.id {direction}")
+    }
+}
+
+/// Of what issues of several projects are listed.
+#[derive(Clone, Copy, Debug)]
+pub enum IssuesOf {
+    /// All projects in a group, or anywhere below it.
+    Group(NamespaceId),
+    /// All projects.
+    Everywhere,
+}
+
+/// An issue with the path of its project.
+#[derive(Clone, Debug)]
+pub struct IssueOfProject {
+    /// The issue.
+    pub issue: Issue,
+    /// The whole path of its project.
+    pub project_path: String,
+}
+
+/// Returns the issues of several projects that somebody is shown. Internal comments are not counted.
+///
+/// # Errors
+/// The database's.
+pub async fn list_across(
+    tx: &mut Tx,
+    of: IssuesOf,
+    audience: Audience,
+    filter: &IssueFilter,
+    window: Window,
+    now: i64,
+) -> Result<Listing<IssueOfProject>, Error> {
+    let mut conditions = Conditions::default();
+    audience.narrow_projects(&mut conditions, now);
+    let (readable, values) = audience.readable_issues(now);
+    conditions.and(&readable, values);
+    if let IssuesOf::Group(group) = of {
+        conditions.and(
+            "p.namespace_id IN (SELECT descendant_id FROM namespace_ancestors WHERE ancestor_id = ?)",
+            [group.0.into()],
+        );
+    }
+    if filter.without_archived {
+        conditions.and("p.archived_at IS NULL", []);
+    }
+    let order = filter.narrow_and_order(&mut conditions);
+    let columns = format!("{OPEN_COLUMNS}, p.full_path");
+    let from = format!("{FROM} JOIN projects p ON p.id = i.project_id");
+    let map = |row: &Row<'_>| Ok(IssueOfProject { issue: read(row)?, project_path: row.get(COLUMN_COUNT)? });
+    conditions.list(tx, &columns, &from, &order, window, map).await
 }
 
 /// Returns the issues of a project that are shown.
@@ -588,18 +657,7 @@ pub async fn list(
             columns!("1 = 0")
         }
     };
-    filter.narrow(&mut conditions);
-    let column = if filter.order == IssueOrder::Updated { "i.updated_at" } else { "i.created_at" };
-    conditions.page(filter.paging, (column, "i.id"), filter.ascending);
-    let direction = if filter.ascending { "ASC" } else { "DESC" };
-    let column = match filter.order {
-        IssueOrder::Created => "i.created_at",
-        IssueOrder::Updated => "i.updated_at",
-        // The engines disagree about where nulls belong.
-        IssueOrder::DueDate => "CASE WHEN i.due_date IS NULL THEN 1 ELSE 0 END, i.due_date",
-        IssueOrder::Title => "lower(i.title)",
-    };
-    let order = format!("{column} {direction}, i.id {direction}");
+    let order = filter.narrow_and_order(&mut conditions);
     conditions.list(tx, columns, FROM, &order, window, read).await
 }
 

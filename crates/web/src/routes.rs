@@ -143,6 +143,7 @@ pub fn table() -> Vec<Route> {
             GET "/api/v4/groups/{id}/subgroups" "groups inside a group" => api::groups::subgroups;
             GET "/api/v4/groups/{id}/descendant_groups" "groups anywhere inside a group" => api::groups::descendants;
             GET "/api/v4/groups/{id}/merge_requests" "merge requests of the projects of a group" => api::merge_requests::list_of_group;
+            GET "/api/v4/groups/{id}/issues" "issues of the projects of a group" => api::issues::list_of_group;
             GET "/api/v4/groups/{id}/members" "direct members of a group" => api::members::list_of_group;
             POST "/api/v4/groups/{id}/members" "add a member" => api::members::add_to_group;
             GET "/api/v4/groups/{id}/members/all" "members of a group, inherited ones too" => api::members::list_all_of_group;
@@ -282,6 +283,7 @@ pub fn table() -> Vec<Route> {
             POST "/api/v4/projects/{id}/terraform/state/{name}/lock" "lock a state of infrastructure" => api::terraform_states::lock;
             DELETE "/api/v4/projects/{id}/terraform/state/{name}/lock" "unlock a state of infrastructure" => api::terraform_states::unlock;
 
+            GET "/api/v4/issues" "issues of all projects" => api::issues::list_everywhere;
             GET "/api/v4/projects/{id}/issues" "issues" => api::issues::list;
             POST "/api/v4/projects/{id}/issues" "open an issue" => api::issues::create;
             GET "/api/v4/projects/{id}/issues/{iid}" "an issue" => api::issues::get;

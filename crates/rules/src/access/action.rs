@@ -113,6 +113,8 @@ actions! {
     ListProjects on Instance;
     /// List the namespaces the caller may create projects in.
     ListNamespaces on Instance;
+    /// List issues of every project the caller may read them in.
+    ListIssues on Instance;
     /// List merge requests of every project the caller may read them in.
     ListMergeRequests on Instance;
     /// Set the plan of a top-level namespace.

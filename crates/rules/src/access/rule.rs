@@ -164,6 +164,7 @@ pub static RULES: &[Rule] = &[
     row(A::ListGroups, READ, Nothing),
     row(A::ListProjects, READ, Nothing),
     row(A::ListNamespaces, READ, SignIn),
+    row(A::ListIssues, READ, SignIn),
     row(A::ListMergeRequests, READ, SignIn),
     row(A::SetPlan, WRITE, Administrator).never_for_bots(),
     row(A::ReadCatalog, WRITE, Administrator).never_for_bots(),

@@ -1,12 +1,13 @@
 //! Issues.
 
 use axum::extract::State;
+use axum::response::Response;
 use portcullis_app::access::Authorized;
-use portcullis_app::issues::{self, IssueChanges, IssueDetails, NewIssueRequest, Scope};
+use portcullis_app::issues::{self, IssueChanges, IssueDetails, IssueOfProject, NewIssueRequest, Scope};
 use portcullis_app::records::issues::{
     AssigneeFilter, IssueFilter, IssueOrder, IssueState, LabelFilter, MAX_LABELS, MilestoneWanted,
 };
-use portcullis_app::records::select::{Behind, Paging};
+use portcullis_app::records::select::{Behind, Listing, Paging};
 use portcullis_rules::access::act;
 use portcullis_rules::id::{MilestoneId, UserId};
 use serde_json::{Value, json};
@@ -227,14 +228,14 @@ fn reads_cursor(read: &mut Reader<'_>) -> Option<Behind> {
     })
 }
 
-fn reads_scope(read: &mut Reader<'_>) -> Scope {
+fn reads_scope(read: &mut Reader<'_>, unless_said: Scope) -> Scope {
     let scope = read.one_of("scope", |word| match word {
         "all" => Some(Scope::All),
         "created_by_me" | "created-by-me" => Some(Scope::CreatedByMe),
         "assigned_to_me" | "assigned-to-me" => Some(Scope::AssignedToMe),
         _ => None,
     });
-    scope.unwrap_or_default()
+    scope.unwrap_or(unless_said)
 }
 
 /// Reads by which numbers things are asked for.
@@ -300,6 +301,7 @@ fn reads_filter(read: &mut Reader<'_>) -> IssueFilter {
         author_username: reads_sought(read, "author_username"),
         assignee,
         confidential: read.boolean("confidential"),
+        without_archived: false,
         created_after: read.time("created_after"),
         created_before: read.time("created_before"),
         updated_after: read.time("updated_after"),
@@ -337,27 +339,82 @@ pub async fn list(
     params: Params,
 ) -> ApiResult {
     let mut read = params.read();
-    let scope = reads_scope(&mut read);
-    let mut filter = reads_filter(&mut read);
-    check_type(&mut read);
-    let by_update = filter.order == IssueOrder::Updated;
-    let keyset = reads_keyset(&mut read, &["created_at", "updated_at"])?;
-    if keyset {
-        filter.paging = Paging::Keyset(reads_cursor(&mut read));
-    }
+    let scope = reads_scope(&mut read, Scope::All);
+    let filter = reads_list(&mut read)?;
     read.finish()?;
+    let order = (filter.order, filter.paging);
     let found = issues::list(&state.forge, &access, scope, filter, around.window()).await?;
-    let (path, now) = (&access.place().full_path, state.forge.now());
-    if keyset {
-        let last = found.items.last().map(|details| {
-            let issue = &details.issue;
-            let value = if by_update { issue.updated_at } else { issue.created_at };
-            cursor(Behind { value, id: issue.id.0 })
-        });
-        let views = found.items.iter().map(|issue| view(issue, path, &around.base, now)).collect();
-        return Ok(around.page_keyset::<Value>(views, "cursor", last.as_deref()));
+    let path = &access.place().full_path;
+    Ok(page(
+        found.map(|details| IssueOfProject { details, project_path: path.clone() }),
+        order,
+        &around,
+        &state,
+    ))
+}
+
+/// Reads what a list is narrowed to, and how its pages are reached.
+fn reads_list(read: &mut Reader<'_>) -> Result<IssueFilter, ApiError> {
+    let mut filter = reads_filter(read);
+    check_type(read);
+    if reads_keyset(read, &["created_at", "updated_at"])? {
+        filter.paging = Paging::Keyset(reads_cursor(read));
     }
-    Ok(around.page(found.map(|issue| view(&issue, path, &around.base, now))))
+    Ok(filter)
+}
+
+/// Answers a page of a list.
+fn page(
+    found: Listing<IssueOfProject>,
+    (order, paging): (IssueOrder, Paging),
+    around: &Surroundings,
+    state: &AppState,
+) -> Response {
+    let now = state.forge.now();
+    let of = |found: &IssueOfProject| view(&found.details, &found.project_path, &around.base, now);
+    if paging == Paging::Numbered {
+        return around.page(found.map(|found| of(&found)));
+    }
+    let last = found.items.last().map(|found| {
+        let issue = &found.details.issue;
+        let value = if order == IssueOrder::Updated { issue.updated_at } else { issue.created_at };
+        cursor(Behind { value, id: issue.id.0 })
+    });
+    around.page_keyset::<Value>(found.items.iter().map(of).collect(), "cursor", last.as_deref())
+}
+
+/// Answers the issues of the projects of a group. Those of archived projects are left out unless asked for.
+pub async fn list_of_group(
+    access: Authorized<act::ReadGroup>,
+    State(state): State<AppState>,
+    around: Surroundings,
+    params: Params,
+) -> ApiResult {
+    let mut read = params.read();
+    let scope = reads_scope(&mut read, Scope::All);
+    let mut filter = reads_list(&mut read)?;
+    filter.without_archived = read.boolean("non_archived").unwrap_or(true);
+    read.finish()?;
+    let order = (filter.order, filter.paging);
+    let found = issues::list_of_group(&state.forge, &access, scope, filter, around.window()).await?;
+    Ok(page(found, order, &around, &state))
+}
+
+/// Answers the issues of every project in which the caller is shown any: their own unless asked otherwise.
+pub async fn list_everywhere(
+    access: Authorized<act::ListIssues>,
+    State(state): State<AppState>,
+    around: Surroundings,
+    params: Params,
+) -> ApiResult {
+    let mut read = params.read();
+    let scope = reads_scope(&mut read, Scope::CreatedByMe);
+    let mut filter = reads_list(&mut read)?;
+    filter.without_archived = read.boolean("non_archived").unwrap_or(true);
+    read.finish()?;
+    let order = (filter.order, filter.paging);
+    let found = issues::list_everywhere(&state.forge, &access, scope, filter, around.window()).await?;
+    Ok(page(found, order, &around, &state))
 }
 
 /// Answers one issue.
