@@ -448,6 +448,8 @@ mod tests {
             max_push_bytes: Some(1),
             blobs: Some(String::new()),
             max_blob_bytes: Some(1),
+            lfs_quota_bytes: Some(1),
+            max_lfs_object_bytes: Some(1),
             ..Settings::default()
         };
         let fields = Table::try_from(optional).unwrap();

@@ -1,5 +1,4 @@
 //! The life of one token: what it did stays, under the name of the Ghost User, when it is revoked.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use portcullis_testkit::registry::OCI_IMAGE;
 use portcullis_testkit::{Bot, Caller, Git, TestForge, forge};
