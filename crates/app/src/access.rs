@@ -13,7 +13,7 @@ use portcullis_rules::access::{
     Act, Action, Caller, CallerKind, Denial, Facts, Known, ResourceFacts, Role, ScopeSet, decide, on,
 };
 use portcullis_rules::bot::Home;
-use portcullis_rules::id::{NamespaceId, ProjectId, TokenId, UserId};
+use portcullis_rules::id::{NamespaceId, ProjectId, SessionId, TokenId, UserId};
 use portcullis_rules::names::IdOrPath;
 use portcullis_rules::secret::TokenSecret;
 use portcullis_rules::token::State;
@@ -22,8 +22,9 @@ use portcullis_store::audience::Audience;
 use portcullis_store::db::{self, Tx};
 use portcullis_store::namespaces::Namespace;
 use portcullis_store::projects::ProjectFacts;
+use portcullis_store::sessions::SessionHolder;
 use portcullis_store::users::UserKind;
-use portcullis_store::{access_tokens, namespaces, projects, users};
+use portcullis_store::{access_tokens, namespaces, projects, sessions, users};
 
 use crate::Error;
 use crate::forge::Forge;
@@ -51,11 +52,38 @@ pub struct Identity {
     /// Whether it is a bot.
     pub bot: bool,
     /// The credential.
-    pub token: TokenId,
+    pub credential: Credential,
     /// The project or group that the credential belongs to; `None` of a person's.
     pub home: Option<Home>,
     /// The administrator who acts as this user, if one does.
     pub impersonator: Option<UserId>,
+}
+
+impl Identity {
+    /// Returns the presented token, if it was one.
+    pub fn token(&self) -> Option<TokenId> {
+        match self.credential {
+            Credential::Token(token) => Some(token),
+            Credential::Session(_) => None,
+        }
+    }
+
+    /// Returns the session, if the user signed in with a browser.
+    pub fn session(&self) -> Option<SessionId> {
+        match self.credential {
+            Credential::Token(_) => None,
+            Credential::Session(session) => Some(session),
+        }
+    }
+}
+
+/// What somebody is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// A token, which every door but the pages takes.
+    Token(TokenId),
+    /// A session of a browser, which only the pages take.
+    Session(SessionId),
 }
 
 /// Whoever is asking: somebody known, or nobody.
@@ -140,8 +168,31 @@ impl Viewer {
                 username: holder.username,
                 name: holder.name,
                 bot,
-                token: holder.token,
+                credential: Credential::Token(holder.token),
                 home: holder.home,
+                impersonator: None,
+            }),
+            origin,
+            system: None,
+        }
+    }
+
+    /// A session has every scope: what its person may do is decided by their role alone.
+    fn signed_in(holder: SessionHolder, origin: Origin) -> Viewer {
+        Viewer {
+            caller: Caller::Known(Known {
+                kind: CallerKind::Person,
+                administrator: holder.administrator,
+                external: holder.external,
+                scopes: ScopeSet::FOR_PERSONAL_TOKENS,
+            }),
+            identity: Some(Identity {
+                user: holder.user,
+                username: holder.username,
+                name: holder.name,
+                bot: false,
+                credential: Credential::Session(holder.session),
+                home: None,
                 impersonator: None,
             }),
             origin,
@@ -281,6 +332,36 @@ pub async fn authenticate_holder(
             Err(why)
         }
     }
+}
+
+/// Returns who is signed in with the secret of a session now, or a visitor without a credential when nobody is. A session
+/// that ended is no failure of authentication: whoever comes with one is asked to sign in.
+///
+/// # Errors
+/// The database's.
+pub async fn authenticate_session(
+    forge: &Forge,
+    reading: &mut Reading,
+    secret: &str,
+    origin: Origin,
+) -> Result<Viewer, Error> {
+    let Some(secret) = TokenSecret::parse(secret) else { return Ok(Viewer::anonymous(origin)) };
+    let tx = reading.tx(forge).await?;
+    let holder = sessions::find_holder(tx, &secret.digest()).await?;
+    let Some(holder) = holder.filter(|holder| session_is_good(forge, holder)) else {
+        return Ok(Viewer::anonymous(origin));
+    };
+    forge.last_use().note_session(holder.session, holder.last_used_at, forge.now());
+    Ok(Viewer::signed_in(holder, origin))
+}
+
+/// Only a person who is not blocked is ever signed in, whatever the session says.
+fn session_is_good(forge: &Forge, holder: &SessionHolder) -> bool {
+    let (used_after, begun_after) = forge.settings().session_bounds(forge.now());
+    holder.kind == UserKind::Person
+        && !holder.blocked
+        && holder.last_used_at > used_after
+        && holder.created_at > begun_after
 }
 
 fn still_valid(forge: &Forge, holder: &Holder) -> Result<(), Unauthenticated> {
@@ -715,14 +796,25 @@ where
     pub(crate) async fn again(&self, forge: &Forge, tx: &mut Tx) -> Result<Authorized<A>, Error> {
         let mut viewer = self.viewer.clone();
         if let Some(identity) = &self.viewer.identity {
-            let holder =
-                access_tokens::find_holder_by_id(tx, identity.token).await?.ok_or(Error::Unauthorized)?;
-            still_valid(forge, &holder).map_err(|_| Error::Unauthorized)?;
-            if identity.impersonator.is_none() {
-                viewer = Viewer::known(holder, self.viewer.origin.clone());
-            } else if !holder.administrator || !holder.scopes.contains(ScopeSet::SUDO) {
-                return Err(Error::Unauthorized);
-            }
+            viewer = match identity.credential {
+                Credential::Token(token) => {
+                    let holder =
+                        access_tokens::find_holder_by_id(tx, token).await?.ok_or(Error::Unauthorized)?;
+                    still_valid(forge, &holder).map_err(|_| Error::Unauthorized)?;
+                    if identity.impersonator.is_none() {
+                        Viewer::known(holder, self.viewer.origin.clone())
+                    } else if holder.administrator && holder.scopes.contains(ScopeSet::SUDO) {
+                        viewer
+                    } else {
+                        return Err(Error::Unauthorized);
+                    }
+                }
+                Credential::Session(session) => {
+                    let holder = sessions::find_holder_by_id(tx, session).await?;
+                    let holder = holder.filter(|holder| session_is_good(forge, holder));
+                    Viewer::signed_in(holder.ok_or(Error::Unauthorized)?, self.viewer.origin.clone())
+                }
+            };
         }
         let reference = A::On::again(&self.place);
         let found = A::On::find(tx, &reference, viewer.identity.as_ref(), forge.now()).await?;

@@ -10,7 +10,7 @@ use portcullis_store::select::{Listing, Window};
 use serde_json::{Value, json};
 
 use crate::Error;
-use crate::access::{Authorized, Viewer};
+use crate::access::{Authorized, Identity, Viewer};
 use crate::forge::Forge;
 
 /// What an entry says.
@@ -102,7 +102,7 @@ pub(crate) async fn record(tx: &mut Tx, viewer: &Viewer, entry: Entry<'_>, now: 
     let entry = Entry { details, ..entry };
     let author = identity.map(|identity| identity.user);
     let name = identity.map_or("(system)", |identity| &identity.name);
-    let token = identity.map(|identity| identity.token);
+    let token = identity.and_then(Identity::token);
     insert(tx, author, name, token, address.as_deref(), entry, now).await
 }
 

@@ -28,6 +28,7 @@ use crate::random::Random;
 use crate::rate_limits::RateLimits;
 use crate::sealing::Sealing;
 use crate::settings::Settings;
+use crate::sign_in_throttle::SignInThrottle;
 use crate::throttle::Throttle;
 use crate::{Error, personal_tokens};
 
@@ -70,6 +71,7 @@ pub struct Forge {
     sealing: Sealing,
     metrics: Metrics,
     throttle: Throttle,
+    sign_in_throttle: SignInThrottle,
     rate_limits: RateLimits,
     last_use: LastUse,
     jobs_wake: Arc<Notify>,
@@ -107,6 +109,7 @@ impl Forge {
         let ghost = ghost_user(&db, clock.now()).await?;
         let mut forge = Forge {
             throttle: Throttle::new(settings.max_failed_authentications_per_minute),
+            sign_in_throttle: SignInThrottle::new(settings.max_failed_sign_ins),
             rate_limits: RateLimits::new(settings.max_api_requests_per_minute),
             settings,
             db,
@@ -250,7 +253,7 @@ impl Forge {
     }
 
     /// Returns what links begin with where no request says it, without a slash at its end.
-    pub(crate) fn base_url(&self) -> String {
+    pub fn base_url(&self) -> String {
         let url = self.settings.external_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
         url.unwrap_or_else(|| format!("http://{}", self.settings.listen))
     }
@@ -262,6 +265,10 @@ impl Forge {
 
     pub(crate) fn throttle(&self) -> &Throttle {
         &self.throttle
+    }
+
+    pub(crate) fn sign_in_throttle(&self) -> &SignInThrottle {
+        &self.sign_in_throttle
     }
 
     pub(crate) fn last_use(&self) -> &LastUse {

@@ -6,11 +6,14 @@
 use std::collections::HashMap;
 
 use parking_lot::Mutex;
-use portcullis_rules::id::TokenId;
+use portcullis_rules::id::{SessionId, TokenId};
 use portcullis_rules::token::MICROSECONDS;
 
 /// How exact `last_used_at` is, in microseconds.
 pub const PRECISION: i64 = 10 * 60 * MICROSECONDS;
+
+/// How exact a session's last use is, in microseconds.
+pub const SESSION_PRECISION: i64 = 60 * MICROSECONDS;
 
 /// How many uses may wait to be written.
 const MAX_WAITING: usize = 100_000;
@@ -19,6 +22,7 @@ const MAX_WAITING: usize = 100_000;
 #[derive(Debug, Default)]
 pub struct LastUse {
     waiting: Mutex<HashMap<TokenId, i64>>,
+    sessions: Mutex<HashMap<SessionId, i64>>,
 }
 
 impl LastUse {
@@ -31,6 +35,22 @@ impl LastUse {
         if waiting.len() < MAX_WAITING {
             waiting.entry(token).or_insert(now);
         }
+    }
+
+    /// Notes that a session was used at `now`, unless that would change nothing.
+    pub fn note_session(&self, session: SessionId, recorded: i64, now: i64) {
+        if now - recorded < SESSION_PRECISION {
+            return;
+        }
+        let mut waiting = self.sessions.lock();
+        if waiting.len() < MAX_WAITING {
+            waiting.entry(session).or_insert(now);
+        }
+    }
+
+    /// Takes every noted use of a session away to be written.
+    pub(crate) fn take_sessions(&self) -> Vec<(SessionId, i64)> {
+        self.sessions.lock().drain().collect()
     }
 
     /// Takes up to `most` uses away to be written.

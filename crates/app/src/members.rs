@@ -12,7 +12,7 @@ use portcullis_store::users::{self, User, UserKind};
 use serde_json::json;
 
 use crate::Error;
-use crate::access::{Authorized, Viewer};
+use crate::access::{Authorized, Identity, Viewer};
 use crate::audit::{self, Entry};
 use crate::forge::Forge;
 
@@ -312,7 +312,7 @@ async fn note_event(
     let event = NewEvent {
         project,
         author,
-        token: viewer.identity().map(|identity| identity.token),
+        token: viewer.identity().and_then(Identity::token),
         action,
         target_type: None,
         target_id: None,

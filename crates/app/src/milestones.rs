@@ -129,7 +129,7 @@ async fn record<A: Act<On = on::Project>>(
         let new = NewEvent {
             project: access.project(),
             author: identity.user,
-            token: Some(identity.token),
+            token: identity.token(),
             action,
             target_type: Some("Milestone"),
             target_id: Some(milestone.id.0),

@@ -188,7 +188,7 @@ pub(crate) async fn add<S: CommentedOn, A: Act<On = on::Project>>(
     let event = NewEvent {
         project: access.project(),
         author: identity.user,
-        token: Some(identity.token),
+        token: identity.token(),
         action: "commented on",
         target_type: Some("Note"),
         target_id: Some(id.0),

@@ -111,7 +111,7 @@ async fn record<A: Act<On = on::Project>>(
     let event = NewEvent {
         project: access.project(),
         author: identity.user,
-        token: Some(identity.token),
+        token: identity.token(),
         action: happening.action,
         target_type: Some("Package"),
         target_id: Some(happening.package.0),

@@ -9,6 +9,7 @@ use portcullis_store::members;
 use portcullis_store::namespaces::{self, NewNamespace};
 use portcullis_store::projects;
 use portcullis_store::select::{Listing, Window};
+use portcullis_store::sessions;
 use portcullis_store::users::{self, NewUser, User, UserFilter, UserKind};
 use serde_json::json;
 
@@ -20,6 +21,9 @@ use crate::forge::Forge;
 use crate::jobs::{self, Job};
 use crate::passwords;
 use crate::projects as project_use_cases;
+
+/// Longer names are nobody's.
+const MAX_LOGIN_BYTES: usize = 1024;
 
 /// What a person is created with.
 #[derive(Clone)]
@@ -189,6 +193,7 @@ pub async fn block(
     let changed = !user.blocked;
     if changed {
         users::block(&mut tx, id, forge.now()).await?;
+        sessions::delete_others(&mut tx, id, None).await?;
         audit::record(&mut tx, access.viewer(), Entry::user(id, &user.username, "user_blocked"), forge.now())
             .await?;
     }
@@ -240,6 +245,7 @@ pub async fn delete(
     let by = access.viewer().identity().map(|identity| identity.user);
     portcullis_store::access_tokens::revoke_all_of(&mut tx, id, now).await?;
     members::delete_all_of(&mut tx, id).await?;
+    sessions::delete_others(&mut tx, id, None).await?;
     users::request_deletion(&mut tx, id, now).await?;
     if let Some(own) = namespaces::find_own(&mut tx, id).await? {
         for project in namespaces::projects_inside(&mut tx, own.id).await? {
@@ -260,16 +266,31 @@ pub async fn delete(
 /// # Errors
 /// The database's.
 pub async fn may_sign_in(forge: &Forge, username: &str, password: &str) -> Result<Option<User>, Error> {
+    Ok(check_password(forge, username, password).await?.map(|(user, _)| user))
+}
+
+/// As [`may_sign_in`], by name or mail address, with the hash that the password belongs to.
+pub(crate) async fn check_password(
+    forge: &Forge,
+    login: &str,
+    password: &str,
+) -> Result<Option<(User, String)>, Error> {
+    let login = login.trim();
     let mut tx = forge.db().read().await?;
-    let user = users::find_by_username(&mut tx, username)
-        .await?
-        .filter(|user| user.kind == UserKind::Person && !user.blocked);
+    // No username has an @.
+    let user = match login.contains('@') {
+        _ if login.len() > MAX_LOGIN_BYTES || login.contains('\0') => None,
+        true => users::find_by_email(&mut tx, login).await?,
+        false => users::find_by_username(&mut tx, login).await?,
+    };
+    let user = user.filter(|user| user.kind == UserKind::Person && !user.blocked);
     let hash = match &user {
         Some(user) => users::find_password_hash(&mut tx, user.id).await?,
         None => None,
     };
     drop(tx);
-    Ok(if passwords::verify(password.to_owned(), hash).await? { user } else { None })
+    let right = passwords::verify(password.to_owned(), hash.clone()).await?;
+    Ok(user.zip(hash).filter(|_| right))
 }
 
 /// Counts of the instance.

@@ -46,6 +46,31 @@ pub async fn create(
 ) -> Result<Created, Error> {
     let mut tx = forge.db().begin().await?;
     let access = access.again(forge, &mut tx).await?;
+    create_within(forge, tx, access.viewer(), user, request).await
+}
+
+/// Makes a token for the caller themselves.
+///
+/// # Errors
+/// As [`create`].
+pub async fn create_own(
+    forge: &Forge,
+    access: &Authorized<act::CreateOwnPersonalAccessToken>,
+    request: NewPersonalTokenRequest,
+) -> Result<Created, Error> {
+    let mut tx = forge.db().begin().await?;
+    let access = access.again(forge, &mut tx).await?;
+    let user = access.identity()?.user;
+    create_within(forge, tx, access.viewer(), user, request).await
+}
+
+async fn create_within(
+    forge: &Forge,
+    mut tx: Tx,
+    viewer: &Viewer,
+    user: UserId,
+    request: NewPersonalTokenRequest,
+) -> Result<Created, Error> {
     let user = users::find(&mut tx, user).await?.ok_or(Error::NotFound("User"))?;
     if user.kind != UserKind::Person {
         return Err(Error::BadRequest("Only people have personal access tokens".to_owned()));
@@ -53,7 +78,7 @@ pub async fn create(
     if user.blocked {
         return Err(Error::BadRequest("The user is blocked".to_owned()));
     }
-    if !access.viewer().scopes().may_grant(request.scopes) {
+    if !viewer.scopes().may_grant(request.scopes) {
         return Err(Error::BadRequest(
             "The token would hold scopes that the creating token does not".to_owned(),
         ));
@@ -78,7 +103,7 @@ pub async fn create(
         scopes: request.scopes,
         expires_at,
         previous: None,
-        created_by: access.viewer().identity().map(|identity| identity.user),
+        created_by: viewer.identity().map(|identity| identity.user),
     };
     let created = credentials::issue(forge, &mut tx, grant).await?;
     let entry = Entry::user(user.id, &user.username, "personal_access_token_created")
@@ -88,7 +113,7 @@ pub async fn create(
             "name": created.token.name,
             "scopes": created.token.scopes.names().collect::<Vec<_>>(),
         }));
-    audit::record(&mut tx, access.viewer(), entry, forge.now()).await?;
+    audit::record(&mut tx, viewer, entry, forge.now()).await?;
     tx.commit().await?;
     Ok(created)
 }
@@ -164,7 +189,9 @@ pub async fn get(
 /// The database's.
 pub async fn get_own(forge: &Forge, access: &Authorized<act::ReadOwnToken>) -> Result<AccessToken, Error> {
     let mut tx = forge.db().read().await?;
-    access_tokens::find(&mut tx, access.identity()?.token).await?.ok_or(Error::Unauthorized)
+    access_tokens::find(&mut tx, access.identity()?.token().ok_or(Error::NotAvailable)?)
+        .await?
+        .ok_or(Error::Unauthorized)
 }
 
 /// What a token reaches: its user's groups and projects.
@@ -218,7 +245,8 @@ pub async fn associations(
 pub async fn revoke_own(forge: &Forge, access: &Authorized<act::RevokeOwnToken>) -> Result<(), Error> {
     let identity = access.identity()?;
     let mut tx = forge.db().begin().await?;
-    let token = access_tokens::find(&mut tx, identity.token).await?.ok_or(Error::Unauthorized)?;
+    let presented = identity.token().ok_or(Error::NotAvailable)?;
+    let token = access_tokens::find(&mut tx, presented).await?.ok_or(Error::Unauthorized)?;
     credentials::end(forge, &mut tx, &token, Some(identity.user)).await?;
     record_fate(&mut tx, access.viewer(), &token, Fate::Revoked, forge.now()).await?;
     tx.commit().await?;
@@ -263,7 +291,7 @@ pub async fn rotate(
     let access = access.again(forge, &mut tx).await?;
     let identity = access.identity()?;
     let old = find_manageable(&mut tx, access.viewer(), id).await?;
-    if identity.bot && old.id != identity.token {
+    if identity.bot && Some(old.id) != identity.token() {
         return Err(Error::Unauthorized);
     }
     if let Some(home) = old.home.filter(|_| !identity.bot) {
@@ -300,6 +328,15 @@ const USES_AT_ONCE: usize = 500;
 /// Writes down which tokens were used lately.
 pub(crate) async fn write_last_uses(forge: &Forge) -> Result<usize, Error> {
     let mut written = 0;
+    let sessions = forge.last_use().take_sessions();
+    if !sessions.is_empty() {
+        let mut tx = forge.db().begin().await?;
+        for (session, at) in &sessions {
+            portcullis_store::sessions::touch(&mut tx, *session, *at).await?;
+        }
+        tx.commit().await?;
+        written += sessions.len();
+    }
     loop {
         let uses = forge.last_use().take(USES_AT_ONCE);
         if uses.is_empty() {

@@ -228,7 +228,7 @@ pub async fn create(
     let event = NewEvent {
         project: id,
         author: creator.user,
-        token: Some(creator.token),
+        token: creator.token(),
         action: "created",
         target_type: None,
         target_id: None,

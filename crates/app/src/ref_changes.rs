@@ -96,6 +96,7 @@ impl Change<'_> {
 }
 
 /// What is said to a change.
+#[expect(clippy::large_enum_variant, reason = "there is one for a push, and it is taken apart at once")]
 pub(crate) enum Decision<A: Act<On = on::Project>> {
     /// All of it may happen. With the proof, made again.
     Accept(Authorized<A>),
@@ -231,7 +232,7 @@ pub(crate) async fn intend_within<A: Act<On = on::Project>>(
     let identity = access.identity()?;
     let updates = serde_json::to_string(updates).map_err(|error| Error::Internal(Box::new(error)))?;
     let address = access.viewer().origin().address.map(|address| address.to_string());
-    let (address, token) = (address.as_deref(), Some(identity.token));
+    let (address, token) = (address.as_deref(), identity.token());
     Ok(pushes::insert(tx, access.project(), identity.user, token, address, &updates, forge.now()).await?)
 }
 

@@ -413,7 +413,7 @@ pub async fn create(
     let event = NewEvent {
         project: access.project(),
         author: identity.user,
-        token: Some(identity.token),
+        token: identity.token(),
         action: "created",
         target_type: Some("Release"),
         target_id: Some(id.0),

@@ -110,6 +110,12 @@ pub struct Settings {
     pub metrics_allow: Vec<IpNet>,
     /// How many failed authentications one address may cause in a minute; zero means no limit.
     pub max_failed_authentications_per_minute: u32,
+    /// How many wrong passwords a name may be tried with in ten minutes; zero means no limit.
+    pub max_failed_sign_ins: u32,
+    /// For how many days somebody stays signed in with a browser at most.
+    pub session_days: u32,
+    /// After how many hours without a request somebody is signed out.
+    pub session_idle_hours: u32,
     /// How many requests over the REST API one token may make in a minute; zero means no limit.
     pub max_api_requests_per_minute: u32,
     /// The `git` program that serves repositories.
@@ -206,6 +212,9 @@ impl Default for Settings {
             trusted_proxies: Vec::new(),
             metrics_allow: loopback(),
             max_failed_authentications_per_minute: 300,
+            max_failed_sign_ins: 10,
+            session_days: 14,
+            session_idle_hours: 72,
             max_api_requests_per_minute: 0,
             git_program: PathBuf::from("git"),
             git_processes: (2 * cores).max(4),
@@ -255,6 +264,12 @@ impl Settings {
     #[must_use]
     pub fn redacted(&self) -> Self {
         Self { database_url: self.database_url.as_deref().map(redact_database_url), ..self.clone() }
+    }
+
+    /// Returns the times after which a session must have been used and must have begun to be good at `now`.
+    pub fn session_bounds(&self, now: i64) -> (i64, i64) {
+        const HOUR: i64 = 60 * 60 * 1_000_000;
+        (now - i64::from(self.session_idle_hours) * HOUR, now - i64::from(self.session_days) * 24 * HOUR)
     }
 
     /// Returns one mistake for each value that makes no sense; none means the settings can be used.
@@ -317,6 +332,8 @@ impl Settings {
             ("registry_gc_age_hours", self.registry_gc_age_hours),
             ("registry_upload_hours", self.registry_upload_hours),
             ("registry_open_uploads", self.registry_open_uploads),
+            ("session_days", self.session_days),
+            ("session_idle_hours", self.session_idle_hours),
         ] {
             if count == 0 {
                 refuse(key, "is 0; it must be at least 1");

@@ -297,7 +297,7 @@ async fn create_in_transaction<P: TokenHome>(
         let joined = NewEvent {
             project,
             author: bot,
-            token: Some(creator.token),
+            token: creator.token(),
             action: "joined",
             target_type: None,
             target_id: None,
@@ -355,6 +355,34 @@ fn entry<'a>(home: Home, path: &'a str, event: &'a str) -> Entry<'a> {
         Home::Project(id) => Entry::project(id, path, event),
         Home::Group(id) => Entry::group(id.0, path, event),
     }
+}
+
+/// Whether access tokens can be made in a project or group, apart from who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Creation {
+    /// They can.
+    Open,
+    /// The operator switched the feature off.
+    Off,
+    /// The top-level group forbids it for all projects below.
+    ClosedByGroup,
+    /// The plan of the top-level namespace does not include it.
+    NotInPlan,
+}
+
+/// Returns whether tokens can be made there, for a page that shows why not.
+///
+/// # Errors
+/// The database's.
+pub async fn creation<P: TokenHome>(forge: &Forge, access: &Authorized<P::List>) -> Result<Creation, Error> {
+    let mut tx = forge.db().read().await?;
+    let gate = creation_gate(forge, &mut tx, P::namespace(access.place())).await?;
+    Ok(match gate {
+        gate if gate.allows() => Creation::Open,
+        gate if !gate.instance_allows => Creation::Off,
+        gate if !gate.root_group_allows => Creation::ClosedByGroup,
+        _ => Creation::NotInPlan,
+    })
 }
 
 fn token_entry<'a, A: Act<On: TokenHome>>(
@@ -505,7 +533,9 @@ pub(crate) async fn rotate_presented(
 ) -> Result<Created, Error> {
     let mut tx = forge.db().begin().await?;
     users::lock(&mut tx, identity.user).await?;
-    let old = access_tokens::find(&mut tx, identity.token).await?.ok_or(Error::Unauthorized)?;
+    let old = access_tokens::find(&mut tx, identity.token().ok_or(Error::NotAvailable)?)
+        .await?
+        .ok_or(Error::Unauthorized)?;
     if old.lifetime.state(forge.now()) != portcullis_rules::token::State::Active {
         return Err(Error::Unauthorized);
     }

@@ -70,6 +70,10 @@ pub(crate) enum Command {
 pub(crate) enum UserCommand {
     /// Make a person
     Create(UserCreate),
+    /// Print a link with which a person chooses a password, once and within a day
+    ///
+    /// An earlier link for the same person is good no longer. Their password stays until they choose another.
+    PasswordLink(PasswordLink),
     /// Count the people who need a seat; bots and the Ghost User need none
     Seats(Place),
 }
@@ -94,6 +98,15 @@ pub(crate) struct UserCreate {
     /// Read the password from the first line of standard input; without it the person has no password
     #[arg(long)]
     pub(crate) password_stdin: bool,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PasswordLink {
+    /// The username of the person
+    #[arg(long, value_name = "USERNAME")]
+    pub(crate) username: String,
     #[command(flatten)]
     pub(crate) place: Place,
 }

@@ -6,11 +6,12 @@ use anyhow::{Context, bail};
 use portcullis_app::{
     access::Authorized,
     people::{self, NewPersonRequest},
+    sessions,
 };
 use portcullis_rules::access::act;
 
 use crate::{
-    arguments::{Place, UserCreate},
+    arguments::{PasswordLink, Place, UserCreate},
     forge, output,
 };
 
@@ -35,6 +36,20 @@ pub(crate) fn create(arguments: &UserCreate) -> anyhow::Result<()> {
         people::create(forge, &Authorized::<act::AdministerUsers>::by_system(REASON), request).await
     })?;
     output::print(&format!("{} is user {}\n", person.username, person.id.0))
+}
+
+/// Prints a link with which a person chooses a password.
+pub(crate) fn password_link(arguments: &PasswordLink) -> anyhow::Result<()> {
+    let link = forge::for_task(&arguments.place, async |forge| {
+        let access = Authorized::<act::AdministerUsers>::by_system(REASON);
+        let secret = sessions::make_password_link(forge, &access, &arguments.username).await?;
+        let start = forge.base_url();
+        Ok::<_, portcullis_app::Error>(format!(
+            "{start}/users/password/edit?reset_password_token={}",
+            secret.reveal()
+        ))
+    })?;
+    output::print(&format!("{link}\n"))
 }
 
 /// Prints how many people need a seat.

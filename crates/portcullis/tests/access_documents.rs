@@ -98,6 +98,7 @@ fn access_documentation() -> String {
         (Door::Api, "REST API"),
         (Door::Git, "Git over HTTP"),
         (Door::Lfs, "Large files of Git (LFS)"),
+        (Door::Pages, "Web pages"),
         (Door::Files, "Uploaded files"),
         (Door::Operations, "Operations"),
     ] {
@@ -136,9 +137,15 @@ fn access_documentation() -> String {
 
 /// Git's paths are folded into one segment before they are routed; people know them as they were.
 fn shown_path(route: &Route) -> String {
-    let path =
-        route.path.replace("/-/git-redirect/{id}", "/{project}").replace("/-/git/{id}", "/{project}.git");
-    path.replace("/-/lfs/{id}", "/{project}.git")
+    route
+        .path
+        .replace("/-/git-redirect/{id}", "/{project}")
+        .replace("/-/git/{id}", "/{project}.git")
+        .replace("/-/lfs/{id}", "/{project}.git")
+        .replace("/-/pages/projects/{id}/", "/{project}/-/")
+        .replace("/-/pages/projects/{id}", "/{project}")
+        .replace("/-/pages/groups/{id}/", "/groups/{group}/-/")
+        .replace("/-/pages/groups/{id}", "/groups/{group}")
 }
 
 /// What distinguishes the requests of a route that may be about several actions.

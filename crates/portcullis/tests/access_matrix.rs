@@ -43,6 +43,18 @@ struct Asker {
     token: i64,
     /// Whether the token is one of the place's own.
     at_home: bool,
+    /// The cookie of a session, for somebody who signed in with a browser instead.
+    cookie: Option<String>,
+}
+
+impl Asker {
+    /// Returns who somebody is at a door: pages take nothing but a session, and nothing else takes one.
+    fn at(&self, door: Door) -> Asker {
+        if self.cookie.is_some() == (door == Door::Pages) {
+            return self.clone();
+        }
+        Asker { life: Life::Alive, caller: Caller::Anonymous, role: None, at_home: false, ..self.clone() }
+    }
 }
 
 /// Something that is asked about, with what is true of it, who asks about it, and ids of what is in it.
@@ -304,6 +316,10 @@ fn resource(visibility: Visibility, role: Option<Role>) -> ResourceFacts {
 
 /// What must come back.
 fn expected(route: &Route, action: Option<Action>, place: &Place, asker: &Asker) -> Answer {
+    let asker = &asker.at(route.door);
+    if route.door == Door::Pages {
+        return expected_page(route, action, place, asker);
+    }
     // Both are open to whoever has a bearer or can be given one.
     if matches!((route.method.as_str(), route.path), ("GET", "/v2/" | "/jwt/auth")) {
         return match asker.life {
@@ -323,6 +339,37 @@ fn expected(route: &Route, action: Option<Action>, place: &Place, asker: &Asker)
     match decide(&asker.caller, &facts, action) {
         Ok(()) => let_in(route, asker),
         Err(denial) => refusal(route.door, action, denial, &asker.caller),
+    }
+}
+
+/// What a page answers: who is not signed in is asked to, and whoever may not is told that there is nothing.
+fn expected_page(route: &Route, action: Option<Action>, place: &Place, asker: &Asker) -> Answer {
+    let signed_in = matches!(asker.caller, Caller::Known(_));
+    let Some(action) = action else {
+        return match (route.method.as_str(), route.path) {
+            ("GET", "/") => answer(303, ""),
+            ("GET", "/users/sign_in") if signed_in => answer(303, ""),
+            ("GET", "/users/password/edit") => answer(404, "…no longer good"),
+            ("GET", "/-/assets/{file}") => answer(404, "…Page not found"),
+            ("GET", _) => answer(200, "…</html>"),
+            _ => answer(415, "…is no form of this page"),
+        };
+    };
+    let facts = match action.on() {
+        On::Instance => Facts::Instance,
+        _ => Facts::Resource(place.facts.map(|facts| ResourceFacts { role: asker.role, ..facts })),
+    };
+    match decide(&asker.caller, &facts, action) {
+        Err(_) if !signed_in => answer(303, ""),
+        Err(_) => answer(404, "…<h1>Page not found</h1>"),
+        // The personal token in the address is nobody's own.
+        Ok(()) if route.method == "GET" && route.path.contains("/personal_access_tokens/{token_id}") => {
+            answer(404, "…<h1>Page not found</h1>")
+        }
+        // Bytes are no page.
+        Ok(()) if route.path.contains("/raw/") => answer(200, "…# app"),
+        Ok(()) if route.method == "GET" => answer(200, "…</html>"),
+        Ok(()) => answer(415, "…is no form of this page"),
     }
 }
 
@@ -372,10 +419,24 @@ fn address(
         let question = if rest.ends_with("/uploads/") { "?digest=none" } else { "" };
         return format!("/v2/{}{rest}{question}", place.path);
     }
+    if let Some(rest) = route.path.strip_prefix("/-/pages/").filter(|_| action.is_some()) {
+        let (kind, rest) = rest.split_once("/{id}").unwrap();
+        let start = if kind == "groups" { "/groups" } else { "" };
+        let file = rest.starts_with("/blob") || rest.starts_with("/raw");
+        let rest = rest
+            .replace("{token_id}", &place.token.to_string())
+            .replace("{user_id}", &guest.to_string())
+            .replace("{*rest}", if file { "main/README.md" } else { "main" })
+            .replace("{sha}", "main");
+        let dash = if rest.is_empty() { "" } else { "/-" };
+        return format!("{start}/{}{dash}{rest}", place.path);
+    }
     if route.path == "/jwt/auth" {
         return "/jwt/auth?service=container_registry".to_owned();
     }
     let parts = route.path.split('/').map(|part| match part {
+        "{file}" => "none.css".to_owned(),
+        "{session_id}" => "1".to_owned(),
         "{id}" => place.id.clone(),
         "{user_id}" => guest.to_string(),
         "{namespace_id}" => group.to_string(),
@@ -452,6 +513,7 @@ fn person(
         caller: Caller::Known(known),
         role,
         at_home: false,
+        cookie: None,
     }
 }
 
@@ -481,6 +543,7 @@ fn bot_until(name: &str, project: &Project<'_>, role: Role, scopes: &[&str], exp
         role: Some(role),
         token: made.token_id,
         at_home: true,
+        cookie: None,
     }
 }
 
@@ -526,6 +589,7 @@ fn group_bot(
     Asker {
         name: name.to_owned(),
         secret: Some(made.secret),
+        cookie: None,
         life: Life::Alive,
         caller: Caller::Known(known),
         role: Some(role),
@@ -605,6 +669,7 @@ impl People {
             role: None,
             token: 1,
             at_home: false,
+            cookie: None,
         }];
         for (member, role) in &self.members {
             askers.push(person(forge, role.name(), member, Some(*role), false, &every));
@@ -639,9 +704,47 @@ impl People {
                 caller: Caller::Known(known),
                 role: None,
                 at_home: false,
+                cookie: None,
             });
         }
+        askers.extend(self.sessions(forge));
         askers
+    }
+
+    /// Returns the same people as they come with a browser. One of them is blocked later, and is nobody then.
+    fn sessions(&self, forge: &TestForge) -> Vec<Asker> {
+        let known = |external, administrator| {
+            Caller::Known(Known {
+                kind: CallerKind::Person,
+                administrator,
+                external,
+                scopes: ScopeSet::FOR_PERSONAL_TOKENS,
+            })
+        };
+        let session = |name: &str, username: &str, caller, role| Asker {
+            name: format!("session of {name}"),
+            token: 0,
+            secret: None,
+            life: Life::Alive,
+            caller,
+            role,
+            at_home: false,
+            cookie: Some(forge.session(username)),
+        };
+        let mut sessions: Vec<_> = self
+            .members
+            .iter()
+            .map(|(member, role)| session(role.name(), &member.username, known(false, false), Some(*role)))
+            .collect();
+        let developer = Some(Role::Developer);
+        sessions.extend([
+            session("external Developer", &self.external_member.username, known(true, false), developer),
+            session("stranger", &self.stranger.username, known(false, false), None),
+            session("external user", &self.external.username, known(true, false), None),
+            session("blocked Maintainer", &self.blocked.username, Caller::Anonymous, None),
+            session("administrator", "root", known(false, true), None),
+        ]);
+        sessions
     }
 }
 
@@ -957,6 +1060,9 @@ fn ask(
     let mut headers = Vec::new();
     match (asker.secret.is_some(), route.door) {
         _ if by_bearer => headers.push(("authorization", bearer.as_str())),
+        (false, _) if asker.cookie.is_some() => {
+            headers.push(("cookie", asker.cookie.as_deref().unwrap_or_default()));
+        }
         (false, _) => {}
         (true, Door::Git | Door::Lfs | Door::Registry) => {
             headers.push(("authorization", authorization.as_str()))
@@ -966,6 +1072,9 @@ fn ask(
     let body: &[u8] = if route.method == "GET" { b"" } else { b"{ this is no JSON" };
     if !body.is_empty() {
         headers.push(("content-type", "application/json"));
+    }
+    if route.door == Door::Pages {
+        headers.push(("origin", client.url.as_str()));
     }
     let came = client.send(route.method.as_str(), address, &headers, body);
     let challenged = came.header("www-authenticate").is_some_and(|challenge| challenge.starts_with("Basic "));
@@ -991,7 +1100,13 @@ fn every_route_answers_every_caller_as_the_rules_decide() {
     for route in &routes {
         for action in actions(route) {
             for place in world.places(route, action) {
-                cells.extend(place.askers.iter().map(|asker| (route, action, place, asker)));
+                // That a session opens nothing but pages is asked of one who could do the most with it.
+                let asks = |asker: &&Asker| {
+                    asker.cookie.is_none()
+                        || route.door == Door::Pages
+                        || asker.name == "session of administrator"
+                };
+                cells.extend(place.askers.iter().filter(asks).map(|asker| (route, action, place, asker)));
             }
         }
     }

@@ -13,13 +13,14 @@ use portcullis_rules::access::Action;
 use toml::{Table, Value};
 
 /// What may be imported inside the workspace. A new arrow is a design decision: write its ADR first.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("rules", &[]),
     ("store", &["rules"]),
     ("git", &[]),
     ("registry", &[]),
+    ("markup", &[]),
     ("app", &["rules", "store", "git", "registry"]),
-    ("web", &["rules", "app"]),
+    ("web", &["rules", "app", "markup"]),
     ("portcullis", &["rules", "app", "git", "web"]),
     ("testkit", &["rules", "app", "web"]),
     ("bench", &["rules", "app", "web"]),
@@ -29,13 +30,14 @@ const ARROWS: [(&str, &[&str]); 9] = [
 const RULES_MAY_NEED: [&str; 6] = ["bitflags", "crc32fast", "jiff", "serde", "sha2", "thiserror"];
 
 /// The public functions of `app` that take no proof, each with its reason.
-const WITHOUT_PROOF: [(&str, &str, &str); 16] = [
+const WITHOUT_PROOF: [(&str, &str, &str); 19] = [
     ("access.rs", "authenticate", "it finds out who asks, before anything can be proven"),
     (
         "access.rs",
         "authenticate_holder",
         "it finds out who is behind a bearer, before anything can be proven",
     ),
+    ("access.rs", "authenticate_session", "it finds out who asks, before anything can be proven"),
     (
         "access.rs",
         "act_as",
@@ -52,6 +54,8 @@ const WITHOUT_PROOF: [(&str, &str, &str); 16] = [
     ("jobs/mod.rs", "run_due", "what a job may do was proven when it was asked for"),
     ("jobs/mod.rs", "run_recurring", "upkeep that nobody asks for"),
     ("people.rs", "may_sign_in", "it finds out who asks, by password"),
+    ("sessions.rs", "find_link", "the secret of the link is all that whoever comes with it has"),
+    ("sessions.rs", "choose_password", "the secret of the link is all that whoever comes with it has"),
     ("registry/garbage.rs", "collect", "upkeep that nobody asks for"),
     ("registry/verification.rs", "verify", "the operator asks for it on the machine itself"),
 ];

@@ -24,6 +24,8 @@ ids! {
     ProjectId;
     /// An access token of any kind.
     TokenId;
+    /// A session of somebody who signed in with a browser.
+    SessionId;
     /// An issue, unique in the instance (clients mostly use its number inside the project).
     IssueId;
     /// A merge request, unique in the instance (clients mostly use its number inside the project).

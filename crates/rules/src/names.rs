@@ -88,6 +88,11 @@ const RESERVED_AT_TOP: &[&str] = &[
     "well-known",
 ];
 
+/// Returns whether a first segment belongs to the forge's own addresses, whatever its case.
+pub fn is_reserved_at_top(segment: &str) -> bool {
+    RESERVED_AT_TOP.contains(&segment.to_ascii_lowercase().as_str())
+}
+
 /// Segments that would be ambiguous below a project.
 const RESERVED_ANYWHERE: &[&str] = &["-", "info", "refs", "gitlab-lfs"];
 

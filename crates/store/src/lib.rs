@@ -36,6 +36,7 @@ pub mod milestones;
 pub mod namespaces;
 pub mod notes;
 pub mod packages;
+pub mod password_links;
 pub mod projects;
 pub mod protected_branches;
 pub mod protected_tags;
@@ -43,6 +44,7 @@ pub mod pushes;
 pub mod release_links;
 pub mod releases;
 pub mod select;
+pub mod sessions;
 pub mod subscriptions;
 pub mod terraform_states;
 pub mod timelogs;
@@ -82,6 +84,7 @@ pub fn statements() -> impl Iterator<Item = &'static db::Statement> {
         namespaces::STATEMENTS,
         notes::STATEMENTS,
         packages::STATEMENTS,
+        password_links::STATEMENTS,
         projects::STATEMENTS,
         protected_branches::STATEMENTS,
         protected_tags::STATEMENTS,
@@ -90,6 +93,7 @@ pub fn statements() -> impl Iterator<Item = &'static db::Statement> {
         uploads::STATEMENTS,
         release_links::STATEMENTS,
         releases::STATEMENTS,
+        sessions::STATEMENTS,
         subscriptions::STATEMENTS,
         timelogs::STATEMENTS,
         todos::STATEMENTS,

@@ -62,6 +62,7 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "group_access_tokens",
         sql: include_str!("../migrations/0011_group_access_tokens.sql"),
     },
+    Migration { version: 12, name: "sessions", sql: include_str!("../migrations/0012_sessions.sql") },
 ];
 
 /// What a run of [`migrate`] did.

@@ -59,6 +59,8 @@ pub const DELETED_WITH_USER: &[(&str, &str, &str)] = &[
     ("merge_request_reviewers", "user_id", "a review is a task for somebody; nobody is left to do it"),
     ("members", "user_id", "a membership is a right, and rights end with their user"),
     ("namespaces", "owner_id", "a person's own namespace; deletion waits until no project is left in it"),
+    ("password_links", "user_id", "a link to choose a password is for nobody once its user is gone"),
+    ("sessions", "user_id", "a session is a right, and rights end with their user"),
     ("subscriptions", "user_id", "whoever wanted to be told is not there any more to be told"),
     ("todos", "user_id", "what somebody kept for later is for nobody else"),
 ];

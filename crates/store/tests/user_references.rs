@@ -30,8 +30,8 @@ use portcullis_store::uploads::{self, NewUpload};
 use portcullis_store::user_references::{DELETED_WITH_USER, MOVED_TO_GHOST, move_to_ghost};
 use portcullis_store::users::{self, NewUser, UserKind};
 use portcullis_store::{
-    blobs, container_repositories, container_tags, discussions, lfs_locks, migrate, pushes, subscriptions,
-    timelogs, todos,
+    blobs, container_repositories, container_tags, discussions, lfs_locks, migrate, password_links, pushes,
+    sessions, subscriptions, timelogs, todos,
 };
 
 mod engines;
@@ -254,6 +254,10 @@ async fn leave_traces(tx: &mut Tx, user: UserId) {
     packages::insert_file(tx, package, blob, "a", user, NOW).await.unwrap();
     let key = UploadKey { id: "upload", project, image: "image", user };
     container_uploads::insert(tx, &key, TokenId(1), "sha256", None, NOW).await.unwrap();
+    let digest = TokenDigest([1; 32]);
+    let session = sessions::insert(tx, user, &digest, None, "", NOW).await.unwrap();
+    sessions::insert_form(tx, session, "1", NOW).await.unwrap();
+    password_links::insert(tx, user, &digest, NOW, NOW).await.unwrap();
 }
 
 async fn leave_traces_on_merge_request(tx: &mut Tx, project: ProjectId, user: UserId) {

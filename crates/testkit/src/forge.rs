@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use portcullis_app::access::Authorized;
+use portcullis_app::access::{Authorized, Origin, Viewer};
 use portcullis_app::clock::Clock;
 use portcullis_app::personal_tokens::{self, NewPersonalTokenRequest};
 use portcullis_app::random::Random;
@@ -13,7 +13,7 @@ use portcullis_app::records::db::{Db, Target};
 use portcullis_app::records::merge_requests::{self, Heads, NewMergeRequest};
 use portcullis_app::records::projects;
 use portcullis_app::settings::Settings;
-use portcullis_app::{Forge, jobs};
+use portcullis_app::{Forge, jobs, sessions};
 use portcullis_rules::access::{ScopeSet, act};
 use portcullis_rules::id::{ProjectId, UserId};
 use portcullis_web::server::{self, ServeOptions};
@@ -27,6 +27,9 @@ use crate::{Caller, Git};
 
 /// A clock that stands still until it is moved. It begins at noon UTC on 2 March 2026.
 pub struct TestClock(AtomicI64);
+
+/// The password of everybody who is given one.
+pub const PASSWORD: &str = "correct horse battery staple";
 
 const START: i64 = 1_772_452_800_000_000;
 
@@ -233,6 +236,26 @@ impl TestForge {
     pub fn personal_token(&self, username: &str, scopes: &[&str]) -> String {
         let scopes = ScopeSet::parse(scopes.iter().copied(), ScopeSet::FOR_PERSONAL_TOKENS).expect("scopes");
         personal_token(self.runtime.as_ref().expect("a runtime"), &self.forge, username, scopes)
+    }
+
+    /// Gives a person the password [`PASSWORD`], signs them in, and returns the cookie of their browser.
+    #[track_caller]
+    pub fn session(&self, username: &str) -> String {
+        self.give_password(username);
+        let visitor = Viewer::anonymous(Origin::default());
+        let secret = self.block_on(sessions::sign_in(&self.forge, &visitor, username, PASSWORD, "test"));
+        format!("portcullis_session={}", secret.expect("a session").reveal())
+    }
+
+    /// Gives a person the password [`PASSWORD`].
+    #[track_caller]
+    pub fn give_password(&self, username: &str) {
+        let access = Authorized::<act::AdministerUsers>::by_system("test");
+        let link =
+            self.block_on(sessions::make_password_link(&self.forge, &access, username)).expect("a link");
+        let origin = Origin::default();
+        let chosen = sessions::choose_password(&self.forge, link.reveal(), PASSWORD, &origin);
+        self.block_on(chosen).expect("a password");
     }
 
     /// Creates a top-level group, made by the administrator.

@@ -13,6 +13,7 @@
 )]
 #![expect(missing_docs, reason = "the names are the documentation of a test")]
 
+mod browser;
 mod caller;
 mod connection;
 pub mod contract;
@@ -22,9 +23,10 @@ mod postgres;
 mod program;
 pub mod registry;
 
+pub use browser::{Browser, encoded, form_number};
 pub use caller::{Answer, Caller, basic};
 pub use connection::{Connection, Reply};
-pub use forge::{Bot, Group, Person, Project, TestClock, TestForge, token_secret};
+pub use forge::{Bot, Group, PASSWORD, Person, Project, TestClock, TestForge, token_secret};
 pub use git::{Git, GitAnswer};
 pub use program::Program;
 pub use registry::RegistryClient;

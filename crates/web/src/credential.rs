@@ -63,6 +63,8 @@ impl Presented {
         match door {
             Door::Git | Door::Lfs | Door::Registry => basic_or_bearer(&parts.headers),
             Door::Api | Door::Files | Door::Operations => api(parts, query_allowed),
+            // Pages take a session's cookie alone, and nothing else takes that.
+            Door::Pages => Presented::Nothing,
         }
     }
 }

@@ -13,6 +13,8 @@ pub enum Door {
     Registry,
     /// Files at the addresses that stand in texts.
     Files,
+    /// The web pages, for people with a browser.
+    Pages,
     /// Health, readiness and metrics, below `/-/`.
     Operations,
 }
@@ -30,6 +32,8 @@ impl Door {
             Some(Door::Registry)
         } else if path.starts_with(crate::paths::FILES_PREFIX) {
             Some(Door::Files)
+        } else if crate::pages::paths::is_of_pages(path) {
+            Some(Door::Pages)
         } else if path.starts_with("/-/") {
             Some(Door::Operations)
         } else {
@@ -45,6 +49,7 @@ impl Door {
             Door::Lfs => "lfs",
             Door::Registry => "registry",
             Door::Files => "files",
+            Door::Pages => "pages",
             Door::Operations => "operations",
         }
     }

@@ -14,6 +14,7 @@ use portcullis_rules::access::{Action, Denial, Feature, On};
 use serde_json::{Value, json};
 
 use crate::door::Door;
+use crate::pages::PageError;
 use crate::rate_limit::TooManyRequests;
 
 /// What went wrong inside the forge. It travels with the response to the front, which logs it once with the request's
@@ -257,7 +258,7 @@ impl From<Error> for ApiError {
 }
 
 /// Returns an error with all its causes, for the log.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
@@ -706,6 +707,8 @@ pub enum Refusal {
     Lfs(LfsError),
     /// In the registry's dialect.
     Registry(RegistryError),
+    /// In the words of a page.
+    Page(PageError),
     /// Too many requests, which is said without a dialect.
     TooMany(TooManyRequests),
 }
@@ -717,6 +720,7 @@ impl Refusal {
             Door::Git => Refusal::Git(GitError::refused(refused, realm)),
             Door::Lfs => Refusal::Lfs(LfsError::refused(refused, realm)),
             Door::Registry => Refusal::Registry(RegistryError::forbidden()),
+            Door::Pages => Refusal::Page(PageError::refused(refused)),
             Door::Api | Door::Files | Door::Operations => Refusal::Api(ApiError::refused(refused)),
         }
     }
@@ -727,6 +731,8 @@ impl Refusal {
             Door::Git => Refusal::Git(GitError::unauthenticated(why, realm)),
             Door::Lfs => Refusal::Lfs(LfsError::unauthenticated(why, realm)),
             Door::Registry => Refusal::Registry(RegistryError::unauthenticated(why, realm)),
+            // A session that is good no longer is none.
+            Door::Pages => Refusal::Page(PageError::SignIn),
             Door::Api | Door::Files | Door::Operations => Refusal::Api(ApiError::unauthenticated(why)),
         }
     }
@@ -737,6 +743,7 @@ impl Refusal {
             Door::Git => Refusal::Git(error.into()),
             Door::Lfs => Refusal::Lfs(LfsError::of(error, "Git LFS")),
             Door::Registry => Refusal::Registry(ImageError::Forge(error).into()),
+            Door::Pages => Refusal::Page(error.into()),
             Door::Api | Door::Files | Door::Operations => Refusal::Api(error.into()),
         }
     }
@@ -749,6 +756,7 @@ impl IntoResponse for Refusal {
             Refusal::Git(error) => error.into_response(),
             Refusal::Lfs(error) => error.into_response(),
             Refusal::Registry(error) => error.into_response(),
+            Refusal::Page(error) => error.into_response(),
             Refusal::TooMany(error) => error.into_response(),
         }
     }

@@ -23,6 +23,7 @@ use crate::client::Client;
 use crate::credential;
 use crate::door::Door;
 use crate::error::{ApiError, InternalFailure, LfsError, RegistryError};
+use crate::pages;
 use crate::paths;
 use crate::rate_limit::Counted;
 use crate::registry;
@@ -77,6 +78,7 @@ impl Front {
             Client::of(request.headers(), peer, self.state.forge.settings(), Arc::clone(&request_id));
         let address = client.address;
         request.extensions_mut().insert(client);
+        let mut asked: Option<pages::Asked> = None;
         let mut refused = None;
         if registry::paths::is_of_protocol(request.uri().path()) {
             match registry::paths::fold(request.uri()) {
@@ -87,6 +89,9 @@ impl Front {
                 Err(refusal) => refused = Some(RegistryError::no_such_route(refusal)),
             }
         } else if let Some(folded) = paths::fold(request.uri()) {
+            *request.uri_mut() = folded;
+        } else if let Some(folded) = pages::paths::fold(request.uri()) {
+            asked = Some(pages::Asked::of(request.uri()));
             *request.uri_mut() = folded;
         }
         if !request.headers().contains_key(EXPECT) {
@@ -113,7 +118,16 @@ impl Front {
             }
             _ => refused.map(IntoResponse::into_response),
         };
+        if door == Some(Door::Pages) {
+            let asked = asked.get_or_insert_with(|| pages::Asked::of(request.uri()));
+            request.extensions_mut().insert(asked.clone());
+        }
+        let settings = self.state.forge.settings();
+        let cross_site = door == Some(Door::Pages) && pages::same_site::is_foreign(&request, settings);
         let answering = async {
+            if cross_site {
+                return Ok(pages::PageError::CrossSite.into_response());
+            }
             match refused {
                 Some(refused) => Ok(refused),
                 None => self.inner.call(request).await,
@@ -150,6 +164,9 @@ impl Front {
             duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
             "answered"
         );
+        if let Some(asked) = asked.filter(|_| door == Some(Door::Pages)) {
+            pages::finish(&mut response, &asked.0, &method);
+        }
         let headers = response.headers_mut();
         if let Ok(value) = HeaderValue::from_str(&request_id) {
             headers.insert(REQUEST_ID, value);

@@ -17,6 +17,7 @@ use crate::client::Client;
 use crate::credential::Presented;
 use crate::door::Door;
 use crate::error::Refusal;
+use crate::pages::cookies;
 use crate::params::query_pairs;
 use crate::rate_limit;
 
@@ -77,6 +78,14 @@ pub(crate) async fn viewer(
 ) -> Result<Viewer, Refusal> {
     let settings = state.forge.settings();
     let origin = Client::from_parts(parts).origin();
+    if door == Door::Pages {
+        return match cookies::session_secret(parts, settings) {
+            Some(secret) => access::authenticate_session(&state.forge, reading, &secret, origin)
+                .await
+                .map_err(|error| Refusal::error(door, error)),
+            None => Ok(Viewer::anonymous(origin)),
+        };
+    }
     let realm = &settings.git_realm;
     let secret = match Presented::find(parts, door, settings.allow_token_in_query) {
         Presented::Nothing => return Ok(Viewer::anonymous(origin)),

@@ -18,6 +18,7 @@ pub mod lfs;
 mod multipart;
 pub mod openapi;
 pub mod operations;
+pub mod pages;
 pub mod pagination;
 pub mod params;
 pub mod paths;

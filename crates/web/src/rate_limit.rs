@@ -70,7 +70,8 @@ pub(crate) fn count(parts: &Parts, state: &AppState, viewer: &Viewer) -> Result<
     let (Some(counted), Some(identity)) = (parts.extensions.get::<Counted>(), viewer.identity()) else {
         return Ok(());
     };
-    let Some(allowance) = state.forge.rate_limits().count(identity.token, state.forge.now()) else {
+    let Some(token) = identity.token() else { return Ok(()) };
+    let Some(allowance) = state.forge.rate_limits().count(token, state.forge.now()) else {
         return Ok(());
     };
     // Who asks is found out once for each request.

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::extract::OriginalUri;
 use axum::handler::Handler;
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use portcullis_app::noteables::{OnIssue, OnMergeRequest};
@@ -14,7 +14,8 @@ use crate::api::tokens::{OnGroup, OnProject};
 use crate::door::Door;
 use crate::error::{ApiError, GitError, LfsError, RegistryError};
 use crate::guard::{Access, Guard};
-use crate::{api, git, lfs, operations, registry, uploaded};
+use crate::pages::PageError;
+use crate::{api, git, lfs, operations, pages, registry, uploaded};
 
 /// One route.
 pub struct Route {
@@ -461,6 +462,51 @@ pub fn table() -> Vec<Route> {
             GET "/-/project/{id}/uploads/{secret}/{file_name}" "an uploaded file, also at `/{project}/uploads/…`" => uploaded::get;
             GET "/-/project/{id}/releases/{tag}/downloads/{*path}" "to where a link of a release leads; also at `/{project}/-/releases/…`" => api::releases::download;
         }
+        Pages {
+            GET "/" "the way in" => pages::dashboard::enter;
+            GET "/-/assets/{file}" "what pages are drawn with" => pages::assets::get;
+            GET "/-/design" "every part that pages are made of" => pages::design::show;
+            GET "/users/sign_in" "the form to sign in" => pages::sign_in::form;
+            POST "/users/sign_in" "sign in" => pages::sign_in::sign_in;
+            POST "/users/sign_out" "sign out" => pages::sign_in::sign_out;
+            GET "/users/password/edit" "the form to choose a password, by link" => pages::sign_in::password_form;
+            POST "/users/password" "choose a password, by link" => pages::sign_in::choose_password;
+            GET "/dashboard" "the projects of the caller" => pages::dashboard::show;
+            GET "/-/user_settings/sessions" "where the caller is signed in" => pages::account::sessions;
+            POST "/-/user_settings/sessions/{session_id}/revoke" "end a session" => pages::account::end_session;
+            GET "/-/user_settings/password" "the form to change the password" => pages::account::password_form;
+            POST "/-/user_settings/password" "change the password" => pages::account::change_password;
+            GET "/-/user_settings/personal_access_tokens" "personal access tokens" => pages::personal_tokens::list;
+            POST "/-/user_settings/personal_access_tokens" "make a personal access token" => pages::personal_tokens::create;
+            GET "/-/user_settings/personal_access_tokens/{token_id}/revoke" "ask before revoking" => pages::personal_tokens::confirm;
+            POST "/-/user_settings/personal_access_tokens/{token_id}/revoke" "revoke a personal access token" => pages::personal_tokens::revoke;
+            GET "/projects/new" "the form for a new project" => pages::projects::form;
+            POST "/projects" "create a project" => pages::projects::create;
+            GET "/-/pages/projects/{id}" "a project, also at `/{project}`" => pages::projects::show;
+            GET "/-/pages/projects/{id}/tree" "the files of the default branch" => pages::repository::tree;
+            GET "/-/pages/projects/{id}/tree/{*rest}" "a folder" => pages::repository::tree;
+            GET "/-/pages/projects/{id}/blob/{*rest}" "a file, to be read" => pages::repository::blob;
+            GET "/-/pages/projects/{id}/raw/{*rest}" "the bytes of a file" => pages::repository::raw;
+            GET "/-/pages/projects/{id}/commits" "the commits of the default branch" => pages::history::list;
+            GET "/-/pages/projects/{id}/commits/{*rest}" "the commits of a branch, or of a path in it" => pages::history::list;
+            GET "/-/pages/projects/{id}/commit/{sha}" "a commit with what it changed" => pages::history::commit;
+            GET "/-/pages/projects/{id}/branches" "branches" => pages::refs::branches;
+            GET "/-/pages/projects/{id}/tags" "tags" => pages::refs::tags;
+            GET "/-/pages/projects/{id}/settings/access_tokens" "project access tokens" => pages::tokens::list;
+            POST "/-/pages/projects/{id}/settings/access_tokens" "create a project access token" => pages::tokens::create;
+            GET "/-/pages/projects/{id}/settings/access_tokens/{token_id}/revoke" "ask before revoking" => pages::tokens::confirm_revoke;
+            POST "/-/pages/projects/{id}/settings/access_tokens/{token_id}/revoke" "revoke a project access token" => pages::tokens::revoke;
+            GET "/-/pages/projects/{id}/settings/access_tokens/{token_id}/rotate" "ask before rotating" => pages::tokens::confirm_rotate;
+            POST "/-/pages/projects/{id}/settings/access_tokens/{token_id}/rotate" "replace a project access token" => pages::tokens::rotate;
+            GET "/-/pages/projects/{id}/project_members" "members" => pages::members::list;
+            POST "/-/pages/projects/{id}/project_members" "add a member" => pages::members::add;
+            POST "/-/pages/projects/{id}/project_members/{user_id}" "change a member's role" => pages::members::update;
+            GET "/-/pages/projects/{id}/project_members/{user_id}/remove" "ask before removing a member" => pages::members::confirm;
+            POST "/-/pages/projects/{id}/project_members/{user_id}/remove" "remove a member" => pages::members::remove;
+            GET "/-/pages/groups/{id}" "a group, also at `/groups/{group}`" => pages::groups::show;
+            GET "/-/pages/groups/{id}/edit" "a group's settings" => pages::groups::edit;
+            POST "/-/pages/groups/{id}/edit" "change a group's settings" => pages::groups::update;
+        }
         Operations {
             GET "/-/health" "whether the process lives" => operations::health;
             GET "/-/readiness" "whether the database answers" => operations::readiness;
@@ -483,11 +529,13 @@ fn door_of(asked: &Uri, routed: &Uri) -> Option<Door> {
     Door::of(asked.path()).or(Door::of(routed.path()).filter(|door| *door == Door::Lfs))
 }
 
-async fn no_such_route(OriginalUri(uri): OriginalUri, routed: Uri) -> Response {
+async fn no_such_route(OriginalUri(uri): OriginalUri, routed: Uri, headers: HeaderMap) -> Response {
     match door_of(&uri, &routed) {
         Some(Door::Api | Door::Files) => ApiError::no_such_route().into_response(),
         Some(Door::Lfs) => LfsError::not_found().into_response(),
         Some(Door::Registry) => RegistryError::code(ErrorCode::NameUnknown).into_response(),
+        Some(Door::Pages) => PageError::NotFound.into_response(),
+        None if pages::wants_a_page(&headers) => PageError::NotFound.into_response(),
         _ => GitError::new(StatusCode::NOT_FOUND, "Not found.\n").into_response(),
     }
 }
@@ -501,6 +549,7 @@ async fn no_such_method(OriginalUri(uri): OriginalUri, routed: Uri) -> Response 
             LfsError::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed.").into_response()
         }
         Some(Door::Registry) => RegistryError::code(ErrorCode::Unsupported).into_response(),
+        Some(Door::Pages) => PageError::NoSuchMethod.into_response(),
         _ => GitError::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed.\n").into_response(),
     }
 }

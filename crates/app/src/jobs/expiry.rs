@@ -33,6 +33,7 @@ pub(super) async fn run(forge: &Arc<Forge>) -> Result<(), Error> {
     let mut tx = forge.db().begin().await?;
     members::delete_expired(&mut tx, now).await?;
     tx.commit().await?;
+    crate::sessions::clean_up(forge).await?;
     forge.jobs_wake().notify_waiters();
     Ok(())
 }

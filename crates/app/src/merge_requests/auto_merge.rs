@@ -76,7 +76,8 @@ pub(crate) async fn enable(
     if !standing::can_merge_into(&mut tx, &access, &found.target_branch).await? {
         return Err(Error::Unauthorized);
     }
-    let recorded = AutoMerge { by: identity.user, token: identity.token, options: wanted };
+    let recorded =
+        AutoMerge { by: identity.user, token: identity.token().ok_or(Error::NotAvailable)?, options: wanted };
     merges::set_auto_merge(&mut tx, access.project(), found.id, &recorded, now).await?;
     let short: String = found.heads.head.chars().take(8).collect();
     let text = format!("enabled an automatic merge when all merge checks for {short} pass");

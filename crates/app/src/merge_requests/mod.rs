@@ -303,7 +303,7 @@ pub(crate) async fn record_event<A: Act<On = on::Project>>(
     let event = NewEvent {
         project: access.project(),
         author: identity.user,
-        token: Some(identity.token),
+        token: identity.token(),
         action,
         target_type: Some("MergeRequest"),
         target_id: Some(id.0),

@@ -10,7 +10,7 @@ use portcullis_rules::access::{Act, Caller, ScopeSet, act, on};
 
 use super::{ImageError, SERVICE};
 use crate::Error;
-use crate::access::{Reading, Viewer, authorize_image, authorize_within};
+use crate::access::{Identity, Reading, Viewer, authorize_image, authorize_within};
 use crate::bearers::{BearerRefusal, Claims, Issued, NewBearer};
 use crate::forge::Forge;
 
@@ -66,7 +66,7 @@ pub async fn issue(
         return Err(NotGranted::Forbidden);
     }
     let subject = viewer.identity().map_or("", |identity| &identity.username);
-    let token = viewer.identity().map(|identity| identity.token);
+    let token = viewer.identity().and_then(Identity::token);
     let settings = forge.settings();
     let bearer = NewBearer {
         issuer: &settings.registry_issuer,

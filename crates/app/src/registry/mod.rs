@@ -60,7 +60,7 @@ impl<A: Act<On = on::Project>> Image<A> {
 /// Returns who acts. Nobody pushes or deletes without a credential, whatever the rules become.
 fn actor<A: Act<On = on::Project>>(access: &Authorized<A>) -> Result<(&Identity, UserId, TokenId), Error> {
     let identity = access.identity()?;
-    Ok((identity, identity.user, identity.token))
+    Ok((identity, identity.user, identity.token().ok_or(Error::NotAvailable)?))
 }
 
 /// What happened to an image, for the feed and the audit log.

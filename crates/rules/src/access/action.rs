@@ -103,6 +103,10 @@ actions! {
     ReadPersonalAccessTokens on Instance;
     /// Create a personal access token for a person.
     CreatePersonalAccessToken on Instance;
+    /// Create a personal access token for oneself.
+    CreateOwnPersonalAccessToken on Instance;
+    /// Change one's own password, and read and end one's own sessions.
+    AdministerOwnAccount on Instance;
     /// Replace a personal access token by a new one.
     RotatePersonalAccessToken on Instance;
     /// Revoke a personal access token.

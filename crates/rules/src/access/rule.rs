@@ -159,6 +159,8 @@ pub static RULES: &[Rule] = &[
     row(A::TrackUsage, READ_USERS, SignIn),
     row(A::ReadPersonalAccessTokens, READ, SignIn),
     row(A::CreatePersonalAccessToken, WRITE, Administrator).never_for_bots(),
+    row(A::CreateOwnPersonalAccessToken, WRITE, SignIn).never_for_bots(),
+    row(A::AdministerOwnAccount, WRITE, SignIn).never_for_bots(),
     row(A::RotatePersonalAccessToken, WRITE, SignIn),
     row(A::RevokePersonalAccessToken, WRITE, SignIn),
     row(A::ListGroups, READ, Nothing),
@@ -321,6 +323,8 @@ mod tests {
             A::CreateGroupAccessToken,
             A::RotateGroupAccessToken,
             A::CreatePersonalAccessToken,
+            A::CreateOwnPersonalAccessToken,
+            A::AdministerOwnAccount,
         ] {
             assert_eq!(rule(action).bots, BotUse::Never);
         }

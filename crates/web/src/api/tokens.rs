@@ -159,7 +159,7 @@ pub async fn get_own<P: TokenHome + PlaceInPath>(
     access: Authorized<P::List>,
     State(state): State<AppState>,
 ) -> ApiResult {
-    let id = access.identity()?.token;
+    let id = access.identity()?.token().ok_or(portcullis_app::Error::NotAvailable)?;
     let token = tokens::get::<P>(&state.forge, &access, id).await?;
     Ok(ok(TokenView::of(&token, state.forge.now())))
 }
