@@ -86,6 +86,19 @@ await made("/users", { username: "maria", name: "Maria Okafor", email: "maria@ex
 const maria = (await api("GET", "/users?username=maria")).body[0];
 await made(`/projects/${app.id}/members`, { user_id: maria.id, access_level: 40 });
 await made("/users", { username: "jo", name: hostile, email: "jo@example.com" });
+const code = await made("/projects", { name: "code", namespace_id: group.id, initialize_with_readme: true });
+await made(`/projects/${code.id}/repository/commits`, {
+  branch: "main",
+  commit_message: `Add ${hostile}\n\nAnd what is below.`,
+  actions: [
+    { action: "update", file_path: "README.md", content: `# Code\n\n${hostile}\n\n- [x] [docs](docs/guide.md)\n\n| a | b |\n|---|--:|\n| 1 | 2 |\n\n![far](https://example.com/x.png)\n` },
+    { action: "create", file_path: "docs/guide.md", content: "# Guide\n\n## Part\n\n```rust\nfn main() {}\n```\n\n> said\n" },
+    { action: "create", file_path: "src/main.rs", content: `// ${hostile}\nfn main() {\n    println!("${"long ".repeat(60)}", 1);\n}\n` },
+    { action: "create", file_path: "empty.txt", content: "" },
+  ],
+});
+await made(`/projects/${code.id}/repository/branches`, { branch: "feature/one", ref: "main" });
+await made(`/projects/${code.id}/repository/tags`, { tag_name: "v1.0", ref: "main", message: hostile });
 const tokensPage = `${FORGE}/acme/app/-/settings/access_tokens`;
 let signedIn;
 
@@ -352,6 +365,16 @@ await journey("every page looks right, in light and dark, narrow and wide", asyn
         ["tokens", "/acme/app/-/settings/access_tokens"],
         ["members", "/acme/app/-/project_members"],
         ["project", "/acme/app"],
+        ["code", "/acme/code"],
+        ["tree", "/acme/code/-/tree/main/src"],
+        ["blob", "/acme/code/-/blob/main/src/main.rs"],
+        ["blob-rendered", "/acme/code/-/blob/main/docs/guide.md"],
+        ["blob-empty", "/acme/code/-/blob/main/empty.txt"],
+        ["commits", "/acme/code/-/commits/main"],
+        ["commit", "/acme/code/-/commit/main"],
+        ["branches", "/acme/code/-/branches"],
+        ["branches-none", "/acme/code/-/branches?search=nothing"],
+        ["tags", "/acme/code/-/tags"],
         ["dashboard", "/dashboard"],
         ["new-project", "/projects/new"],
         ["group", "/groups/acme"],
