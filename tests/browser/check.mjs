@@ -97,6 +97,7 @@ await made(`/projects/${code.id}/repository/commits`, {
     { action: "create", file_path: "empty.txt", content: "" },
   ],
 });
+await made(`/projects/${code.id}/members`, { user_id: maria.id, access_level: 30 });
 await made(`/projects/${code.id}/repository/branches`, { branch: "feature/one", ref: "main" });
 await made(`/projects/${code.id}/repository/tags`, { tag_name: "v1.0", ref: "main", message: hostile });
 const tokensPage = `${FORGE}/acme/app/-/settings/access_tokens`;
@@ -382,7 +383,8 @@ await journey("every page looks right, in light and dark, narrow and wide", asyn
         ["sessions", "/-/user_settings/sessions"],
         ["not-found", "/acme/nothing"],
       ]) {
-        await page.goto(FORGE + path);
+        const answer = await page.goto(FORGE + path);
+        assert.equal(answer.status(), name === "not-found" ? 404 : 200, path);
         await look(page, `${name}-${width}-${dark ? "dark" : "light"}`);
       }
       await page.context().close();

@@ -55,7 +55,7 @@ fn a_project_shows_its_files_and_its_readme() {
     let at = format!("/{}/-", project.full_path);
     let home = page(&browser, &project, "");
     let readme = format!("<a href=\"{at}/blob/main/docs/a.md\"");
-    contains(&home, &["Hello</h1>", &readme, "alt=\"far\"", &format!("{at}/tree/main/src"), "README.md"]);
+    contains(&home, &["Hello</h1>", &readme, "</a> far</p>", &format!("{at}/tree/main/src"), "README.md"]);
     assert!(!home.contains("example.com/x.png"), "a picture of another host");
 
     let src = page(&browser, &project, "/-/tree/main/src");

@@ -30,7 +30,7 @@ pub const FILES_PREFIX: &str = "/-/project/";
 const MAX_PATH_BYTES: usize = 4096;
 
 /// What may follow a repository's path.
-const SUFFIXES: [&str; 3] = ["/info/refs", "/git-upload-pack", "/git-receive-pack"];
+pub(crate) const SUFFIXES: [&str; 3] = ["/info/refs", "/git-upload-pack", "/git-receive-pack"];
 
 /// What the paths of its large files begin with, behind a repository's path.
 const LFS_BEGINNINGS: [&str; 2] = ["/info/lfs/", "/gitlab-lfs/objects/"];

@@ -8,6 +8,8 @@ use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
 use portcullis_rules::names::{FullPath, is_reserved_at_top};
 
+use crate::paths;
+
 /// Where folded addresses begin.
 const PREFIX: &str = "/-/pages/";
 
@@ -32,7 +34,7 @@ pub fn fold(uri: &Uri) -> Option<Uri> {
     if path.starts_with("/api/")
         || path.len() > MAX_PATH_BYTES
         || path.contains(".git/")
-        || path.ends_with("/info/refs")
+        || paths::SUFFIXES.iter().any(|suffix| path.ends_with(suffix))
     {
         return None;
     }
@@ -97,6 +99,8 @@ mod tests {
             "/v2/g/app",
             "/g/app.git/info/refs",
             "/g/app/info/refs",
+            "/g/app/git-upload-pack",
+            "/g/app/git-receive-pack",
             "/g/../app",
             "/g//app",
             "/g%2Fapp",
