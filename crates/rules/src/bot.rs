@@ -65,6 +65,12 @@ pub fn email(username: &str, host: &str) -> String {
     format!("{username}@noreply.{host}")
 }
 
+/// Returns whether an address has the form of one given to a bot. Whoever makes a commit chooses the address in it, so this
+/// says what a commit claims and no more.
+pub fn is_email_of_bot(email: &str) -> bool {
+    email.split_once('@').is_some_and(|(name, host)| is_reserved(name) && host.starts_with("noreply."))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +89,16 @@ mod tests {
         let group = Home::Group(NamespaceId(7));
         assert_eq!(first_free_username(group, &[]), "group_7_bot");
         assert_eq!(first_free_username(group, &["group_7_bot".to_owned()]), "group_7_bot1");
+    }
+
+    #[test]
+    fn a_bot_is_known_by_its_address() {
+        assert!(is_email_of_bot(&email("project_7_bot", "git.example.com")));
+        assert!(is_email_of_bot(&email("group_7_bot12", "localhost")));
+        for other in ["maria@example.com", "project_7_bot@example.com", "maria@noreply.example.com", "", "@"]
+        {
+            assert!(!is_email_of_bot(other), "{other}");
+        }
     }
 
     #[test]

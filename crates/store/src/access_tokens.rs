@@ -6,7 +6,7 @@ use portcullis_rules::id::{NamespaceId, ProjectId, TokenId, UserId};
 use portcullis_rules::secret::TokenDigest;
 use portcullis_rules::token::Lifetime;
 
-use crate::db::{Error, Row, Tx, V, statements};
+use crate::db::{Error, Query, Row, Tx, V, statements};
 use crate::select::{Conditions, Listing, Window};
 use crate::users::UserKind;
 
@@ -29,6 +29,8 @@ pub struct AccessToken {
     pub lifetime: Lifetime,
     /// When it was last used, within ten minutes.
     pub last_used_at: Option<i64>,
+    /// From which address that was.
+    pub last_used_address: Option<String>,
     /// When it was made, in Unix microseconds.
     pub created_at: i64,
     /// The role of its bot at home; `None` of a personal token, or once the membership has ended.
@@ -36,7 +38,7 @@ pub struct AccessToken {
 }
 
 const COLUMNS: &str = "t.id, t.user_id, t.project_id, t.name, t.description, t.scopes, t.expires_at, t.revoked_at, \
-     t.last_used_at, t.created_at, m.access_level, t.namespace_id";
+     t.last_used_at, t.created_at, m.access_level, t.namespace_id, t.last_used_address";
 
 const FROM: &str = "access_tokens t LEFT JOIN members m ON m.user_id = t.user_id \
      AND (m.project_id = t.project_id OR m.namespace_id = t.namespace_id)";
@@ -59,6 +61,7 @@ fn read(row: &Row<'_>) -> Result<AccessToken, Error> {
         last_used_at: row.get(8)?,
         created_at: row.get(9)?,
         role: row.get::<Option<i64>>(10)?.and_then(Role::from_level),
+        last_used_address: row.get(12)?,
     })
 }
 
@@ -73,17 +76,17 @@ statements! {
         u.name, u.kind, u.administrator_since, u.external_since, u.blocked_at, t.namespace_id FROM access_tokens t \
         JOIN users u ON u.id = t.user_id WHERE t.id = $1";
     FIND_IN_PROJECT = "SELECT t.id, t.user_id, t.project_id, t.name, t.description, t.scopes, t.expires_at, t.revoked_at, \
-        t.last_used_at, t.created_at, m.access_level, t.namespace_id FROM access_tokens t \
+        t.last_used_at, t.created_at, m.access_level, t.namespace_id, t.last_used_address FROM access_tokens t \
         LEFT JOIN members m ON m.user_id = t.user_id \
         AND (m.project_id = t.project_id OR m.namespace_id = t.namespace_id) \
         WHERE t.project_id = $1 AND t.id = $2 AND t.retired_at IS NULL";
     FIND_IN_GROUP = "SELECT t.id, t.user_id, t.project_id, t.name, t.description, t.scopes, t.expires_at, t.revoked_at, \
-        t.last_used_at, t.created_at, m.access_level, t.namespace_id FROM access_tokens t \
+        t.last_used_at, t.created_at, m.access_level, t.namespace_id, t.last_used_address FROM access_tokens t \
         LEFT JOIN members m ON m.user_id = t.user_id \
         AND (m.project_id = t.project_id OR m.namespace_id = t.namespace_id) \
         WHERE t.namespace_id = $1 AND t.id = $2 AND t.retired_at IS NULL";
     FIND = "SELECT t.id, t.user_id, t.project_id, t.name, t.description, t.scopes, t.expires_at, t.revoked_at, \
-        t.last_used_at, t.created_at, m.access_level, t.namespace_id FROM access_tokens t \
+        t.last_used_at, t.created_at, m.access_level, t.namespace_id, t.last_used_address FROM access_tokens t \
         LEFT JOIN members m ON m.user_id = t.user_id \
         AND (m.project_id = t.project_id OR m.namespace_id = t.namespace_id) \
         WHERE t.id = $1 AND t.retired_at IS NULL";
@@ -94,7 +97,7 @@ statements! {
     CHILD = "SELECT id, user_id, revoked_at FROM access_tokens WHERE previous_token_id = $1";
     LIVING_OF = "SELECT COUNT(*) FROM access_tokens WHERE user_id = $1 AND revoked_at IS NULL \
         AND (expires_at IS NULL OR expires_at > $2)";
-    TOUCH = "UPDATE access_tokens SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at <= $3)";
+    TOUCH = "UPDATE access_tokens SET last_used_at = $2, last_used_address = $4 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at <= $3)";
     COUNT = "SELECT COUNT(*) FROM access_tokens WHERE retired_at IS NULL";
 }
 
@@ -279,8 +282,14 @@ pub async fn living_of(tx: &mut Tx, user: UserId, now: i64) -> Result<i64, Error
 ///
 /// # Errors
 /// The database's.
-pub async fn touch(tx: &mut Tx, id: TokenId, now: i64, unless_after: i64) -> Result<(), Error> {
-    tx.run(&TOUCH, &[V::from(id.0), V::from(now), V::from(unless_after)]).await?;
+pub async fn touch(
+    tx: &mut Tx,
+    id: TokenId,
+    now: i64,
+    address: Option<&str>,
+    unless_after: i64,
+) -> Result<(), Error> {
+    tx.run(&TOUCH, &[V::from(id.0), V::from(now), V::from(unless_after), V::from(address)]).await?;
     Ok(())
 }
 
@@ -349,6 +358,28 @@ impl TokenOrder {
             TokenOrder::NameDescending => "lower(t.name) DESC, t.id DESC",
         }
     }
+}
+
+/// Returns the newest token of a project that each of these bots has, in one question. Who has none is not in the answer.
+///
+/// # Errors
+/// The database's.
+pub async fn newest_of_bots(
+    tx: &mut Tx,
+    project: ProjectId,
+    bots: &[UserId],
+) -> Result<Vec<(UserId, TokenId)>, Error> {
+    if bots.is_empty() {
+        return Ok(Vec::new());
+    }
+    // The ids are our own numbers, so they can stand in the text.
+    let ids: Vec<_> = bots.iter().map(ToString::to_string).collect();
+    let query = Query::new(format!(
+        "SELECT user_id, MAX(id) FROM access_tokens WHERE project_id = $1 AND retired_at IS NULL AND user_id IN ({}) \
+         GROUP BY user_id",
+        ids.join(", ")
+    ));
+    tx.all(&query, &[V::from(project.0)], |row| Ok((UserId(row.get(0)?), TokenId(row.get(1)?)))).await
 }
 
 /// What a list of tokens is narrowed to. Times are Unix microseconds.

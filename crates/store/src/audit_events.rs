@@ -3,7 +3,7 @@
 use portcullis_rules::id::{AuditEventId, ProjectId, TokenId, UserId};
 
 use crate::db::{Error, Row, Tx, V, statements};
-use crate::select::{Conditions, Listing, Window};
+use crate::select::{Conditions, Listing, Paging, Window};
 
 /// What an entry is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,9 +125,28 @@ pub enum AuditEventsOf {
     Instance,
 }
 
+/// Who did what a list of entries is narrowed to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditAuthor {
+    /// This user.
+    User(UserId),
+    /// Whoever was called like this then, whatever the case of ASCII letters.
+    Called(String),
+    /// The system itself.
+    System,
+}
+
 /// What a list of entries is narrowed to.
 #[derive(Clone, Debug, Default)]
 pub struct AuditEventFilter {
+    /// Only what they did.
+    pub author: Option<AuditAuthor>,
+    /// Only what has this in the name of what happened.
+    pub event_name: Option<String>,
+    /// Only those about what had this path or name then, whatever the case of ASCII letters.
+    pub entity_path: Option<String>,
+    /// How pages are reached.
+    pub paging: Paging,
     /// Only this entry.
     pub id: Option<AuditEventId>,
     /// Made at this time or later, in Unix microseconds.
@@ -140,6 +159,8 @@ pub struct AuditEventFilter {
     pub entity_id: Option<i64>,
     /// Only those done with this credential.
     pub token: Option<TokenId>,
+    /// Only those done with this credential or to it.
+    pub life_of: Option<TokenId>,
 }
 
 /// Returns entries, newest first.
@@ -155,6 +176,20 @@ pub async fn list(
     let mut conditions = Conditions::default();
     if let AuditEventsOf::Project(project) = of {
         conditions.and("entity_type = 'Project' AND entity_id = ?", [project.0.into()]);
+    }
+    match &filter.author {
+        Some(AuditAuthor::User(user)) => conditions.and("author_id = ?", [user.0.into()]),
+        Some(AuditAuthor::Called(name)) => {
+            conditions.and("lower(author_name) = ?", [name.to_ascii_lowercase().into()]);
+        }
+        Some(AuditAuthor::System) => conditions.and("author_id IS NULL", []),
+        None => {}
+    }
+    if let Some(part) = &filter.event_name {
+        conditions.and_contains(&["event_name"], part);
+    }
+    if let Some(path) = &filter.entity_path {
+        conditions.and("lower(entity_path) = ?", [path.to_ascii_lowercase().into()]);
     }
     if let Some(id) = filter.id {
         conditions.and("id = ?", [id.0.into()]);
@@ -174,6 +209,11 @@ pub async fn list(
     if let Some(token) = filter.token {
         conditions.and("token_id = ?", [token.0.into()]);
     }
+    if let Some(token) = filter.life_of {
+        let either = "(token_id = ? OR (target_type = 'AccessToken' AND target_id = ?))";
+        conditions.and(either, [token.0.into(), token.0.into()]);
+    }
+    conditions.page(filter.paging, ("id", "id"), false);
     let columns = "id, author_id, author_name, token_id, address, entity_type, entity_id, entity_path, event_name, \
          target_type, target_id, details, created_at";
     conditions.list(tx, columns, "audit_events", "id DESC", window, read).await

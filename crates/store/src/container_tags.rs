@@ -4,6 +4,7 @@ use portcullis_rules::id::{ContainerManifestId, ContainerRepositoryId, UserId};
 
 use crate::db::{Error, Query, Row, Tx, V, statements};
 use crate::select::{Conditions, Listing, Window};
+use crate::users::{self, User};
 
 statements! {
     FIND = "SELECT t.manifest_id, m.digest FROM container_tags t JOIN container_manifests m ON m.id = t.manifest_id \
@@ -161,6 +162,24 @@ pub async fn counts_of(
     tx.all(&query, &[], |row| Ok((ContainerRepositoryId(row.get(0)?), row.get(1)?))).await
 }
 
+/// Returns how many tags each of these repositories has, and when one of them was last put on a manifest (Unix
+/// microseconds), in one question. Those without a tag are not in the answer.
+///
+/// # Errors
+/// The database's.
+pub async fn last_pushes_of(
+    tx: &mut Tx,
+    repositories: &[ContainerRepositoryId],
+) -> Result<Vec<(ContainerRepositoryId, i64, i64)>, Error> {
+    let Some(list) = ids(repositories) else { return Ok(Vec::new()) };
+    let query = Query::new(format!(
+        "SELECT repository_id, COUNT(*), MAX(updated_at) FROM container_tags WHERE repository_id IN ({list}) \
+         GROUP BY repository_id"
+    ));
+    let map = |row: &Row<'_>| Ok((ContainerRepositoryId(row.get(0)?), row.get(1)?, row.get(2)?));
+    tx.all(&query, &[], map).await
+}
+
 /// Returns the first `limit` tags of each of these repositories, in one question.
 ///
 /// # Errors
@@ -220,6 +239,63 @@ pub async fn details(
         })
     };
     tx.one(&DETAILS, &[V::from(repository.0), V::from(tag)], map).await
+}
+
+/// A tag as people see it in a list.
+#[derive(Clone, Debug)]
+pub struct PushedTag {
+    /// The tag.
+    pub name: String,
+    /// The digest of the manifest it is on.
+    pub digest: String,
+    /// The kind of that manifest.
+    pub media_type: String,
+    /// How many images an index names; of anything else, none.
+    pub images: i64,
+    /// How many bytes the image has; of an index, all its images together.
+    pub total_size: i64,
+    /// When it was put on the manifest, in Unix microseconds.
+    pub pushed_at: i64,
+    /// Who did it, or the Ghost User.
+    pub author: User,
+}
+
+fn read_pushed(row: &Row<'_>) -> Result<PushedTag, Error> {
+    let at = users::COLUMN_COUNT;
+    let (own, of_images): (i64, i64) = (row.get(at + 3)?, row.get(at + 4)?);
+    Ok(PushedTag {
+        author: users::read_at(row, 0)?,
+        name: row.get(at)?,
+        digest: row.get(at + 1)?,
+        media_type: row.get(at + 2)?,
+        total_size: if of_images > 0 { of_images } else { own },
+        images: row.get(at + 5)?,
+        pushed_at: row.get(at + 6)?,
+    })
+}
+
+/// Returns the tags of a repository with what they are on, those pushed last first.
+///
+/// # Errors
+/// The database's.
+pub async fn list_pushed(
+    tx: &mut Tx,
+    repository: ContainerRepositoryId,
+    window: Window,
+) -> Result<Listing<PushedTag>, Error> {
+    let columns = format!(
+        "{}, t.name, m.digest, m.media_type, m.content_size, \
+         (SELECT CAST(COALESCE(SUM(c.content_size), 0) AS BIGINT) FROM container_manifest_references f \
+          JOIN container_manifests c ON c.repository_id = m.repository_id AND c.digest = f.digest \
+          WHERE f.manifest_id = m.id AND f.kind = 'manifest'), \
+         (SELECT COUNT(*) FROM container_manifest_references f WHERE f.manifest_id = m.id AND f.kind = 'manifest'), \
+         t.updated_at",
+        users::COLUMNS
+    );
+    let from = "container_tags t JOIN container_manifests m ON m.id = t.manifest_id JOIN users u ON u.id = t.author_id";
+    let mut conditions = Conditions::default();
+    conditions.and("t.repository_id = ?", [repository.0.into()]);
+    conditions.list(tx, &columns, from, "t.updated_at DESC, t.name", window, read_pushed).await
 }
 
 /// A tag, with what a cleanup goes by.

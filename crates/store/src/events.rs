@@ -129,6 +129,8 @@ pub struct EventFilter {
     pub before: Option<i64>,
     /// Made after this time.
     pub after: Option<i64>,
+    /// Only what was done with this credential.
+    pub token: Option<TokenId>,
     /// Oldest first.
     pub ascending: bool,
     /// Whether entries about issues and comments on them are shown.
@@ -198,6 +200,9 @@ pub async fn list(
     }
     if let Some(time) = filter.after {
         conditions.and("e.created_at > ?", [time.into()]);
+    }
+    if let Some(token) = filter.token {
+        conditions.and("e.token_id = ?", [token.0.into()]);
     }
     filter.narrow_to_shown(project, &mut conditions);
     let columns = format!(

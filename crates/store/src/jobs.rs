@@ -6,6 +6,7 @@
 use portcullis_rules::id::JobId;
 
 use crate::db::{Engine, Error, Query, Row, Tx, V, statements};
+use crate::select::{Conditions, Listing, Window};
 
 /// A job to be done.
 #[derive(Clone, Debug)]
@@ -20,6 +21,49 @@ pub struct Job {
     pub attempts: i64,
 }
 
+/// How a recorded job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// It has not been tried, or its worker died.
+    Waiting,
+    /// A worker has it now.
+    Running,
+    /// It was tried and failed; it will be tried again.
+    Failed,
+}
+
+/// A job as recorded. Times are Unix microseconds.
+#[derive(Clone, Debug)]
+pub struct JobRecord {
+    /// The id.
+    pub id: JobId,
+    /// What to do.
+    pub kind: String,
+    /// With what: JSON.
+    pub payload: String,
+    /// How it stands.
+    pub state: JobState,
+    /// When it is to be tried next; of one that runs, when it was to be tried.
+    pub run_at: i64,
+    /// How often it was begun.
+    pub attempts: i64,
+    /// Why the last attempt failed.
+    pub last_error: Option<String>,
+    /// When it was asked for.
+    pub created_at: i64,
+}
+
+/// How many jobs there are, by how they stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JobCounts {
+    /// Not tried yet.
+    pub waiting: i64,
+    /// Running now.
+    pub running: i64,
+    /// Failed, and to be tried again.
+    pub failed: i64,
+}
+
 statements! {
     INSERT = "INSERT INTO jobs (kind, payload, unique_key, run_at, attempts, created_at) VALUES ($1, $2, $3, $4, 0, $5) \
         ON CONFLICT DO NOTHING";
@@ -28,6 +72,11 @@ statements! {
     RETRY = "UPDATE jobs SET leased_until = NULL, run_at = $2, last_error = $3 WHERE id = $1";
     RELEASE_ALL = "UPDATE jobs SET leased_until = NULL WHERE leased_until IS NOT NULL";
     WAITING = "SELECT COUNT(*) FROM jobs";
+    COUNTS = "SELECT COUNT(CASE WHEN leased_until > $1 THEN 1 END), \
+        COUNT(CASE WHEN (leased_until IS NULL OR leased_until <= $1) AND last_error IS NOT NULL THEN 1 END), \
+        COUNT(*) FROM jobs";
+    RETRY_NOW = "UPDATE jobs SET run_at = $2 WHERE id = $1 AND last_error IS NOT NULL \
+        AND (leased_until IS NULL OR leased_until <= $2) RETURNING kind";
     NEXT_AT = "SELECT MIN(CASE WHEN leased_until > run_at THEN leased_until ELSE run_at END) FROM jobs";
 }
 
@@ -120,4 +169,72 @@ pub async fn waiting(tx: &mut Tx) -> Result<i64, Error> {
 /// The database's.
 pub async fn next_at(tx: &mut Tx) -> Result<Option<i64>, Error> {
     Ok(tx.one(&NEXT_AT, &[], |row| row.get(0)).await?.flatten())
+}
+
+/// Returns how many jobs there are at `now`, by how they stand.
+///
+/// # Errors
+/// The database's.
+pub async fn counts(tx: &mut Tx, now: i64) -> Result<JobCounts, Error> {
+    let counts = tx
+        .one(&COUNTS, &[V::from(now)], |row| {
+            let (running, failed, all): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(JobCounts { waiting: all - running - failed, running, failed })
+        })
+        .await?;
+    Ok(counts.unwrap_or_default())
+}
+
+/// Returns the jobs that stand like `state` at `now`, what is due first at the top.
+///
+/// # Errors
+/// The database's.
+pub async fn list(
+    tx: &mut Tx,
+    state: Option<JobState>,
+    window: Window,
+    now: i64,
+) -> Result<Listing<JobRecord>, Error> {
+    let mut conditions = Conditions::default();
+    let resting = "leased_until IS NULL OR leased_until <= ?";
+    match state {
+        Some(JobState::Running) => conditions.and("leased_until > ?", [now.into()]),
+        Some(JobState::Failed) => {
+            conditions.and(resting, [now.into()]);
+            conditions.and("last_error IS NOT NULL", []);
+        }
+        Some(JobState::Waiting) => {
+            conditions.and(resting, [now.into()]);
+            conditions.and("last_error IS NULL", []);
+        }
+        None => {}
+    }
+    let columns = "id, kind, payload, leased_until, run_at, attempts, last_error, created_at";
+    let read = |row: &Row<'_>| {
+        let last_error: Option<String> = row.get(6)?;
+        let state = match row.get::<Option<i64>>(3)? {
+            Some(until) if until > now => JobState::Running,
+            _ if last_error.is_some() => JobState::Failed,
+            _ => JobState::Waiting,
+        };
+        Ok(JobRecord {
+            id: JobId(row.get(0)?),
+            kind: row.get(1)?,
+            payload: row.get(2)?,
+            state,
+            run_at: row.get(4)?,
+            attempts: row.get(5)?,
+            last_error,
+            created_at: row.get(7)?,
+        })
+    };
+    conditions.list(tx, columns, "jobs", "run_at, id", window, read).await
+}
+
+/// Makes a job due that failed and that nobody has now, and returns its kind; `None` when there is no such job.
+///
+/// # Errors
+/// The database's.
+pub async fn retry_now(tx: &mut Tx, id: JobId, now: i64) -> Result<Option<String>, Error> {
+    tx.one(&RETRY_NOW, &[V::from(id.0), V::from(now)], |row| row.get(0)).await
 }

@@ -43,6 +43,7 @@ pub mod protected_tags;
 pub mod pushes;
 pub mod release_links;
 pub mod releases;
+pub mod second_factors;
 pub mod select;
 pub mod sessions;
 pub mod subscriptions;
@@ -93,6 +94,7 @@ pub fn statements() -> impl Iterator<Item = &'static db::Statement> {
         uploads::STATEMENTS,
         release_links::STATEMENTS,
         releases::STATEMENTS,
+        second_factors::STATEMENTS,
         sessions::STATEMENTS,
         subscriptions::STATEMENTS,
         timelogs::STATEMENTS,

@@ -234,3 +234,54 @@ pub async fn find(
     let found = list(tx, place, reach, &filter, Window { limit: 1, offset: 0 }, now).await?;
     Ok(found.items.into_iter().next())
 }
+
+/// What somebody is a direct member of.
+#[derive(Clone, Debug)]
+pub struct Membership {
+    /// The project or group.
+    pub place: Place,
+    /// Its path.
+    pub full_path: String,
+    /// With which role.
+    pub role: Role,
+    /// Midnight UTC from which on it is no membership, in Unix microseconds.
+    pub expires_at: Option<i64>,
+    /// Since when.
+    pub created_at: i64,
+}
+
+/// Returns what a user is a direct member of at `now`, by path.
+///
+/// # Errors
+/// The database's.
+pub async fn places_of(
+    tx: &mut Tx,
+    user: UserId,
+    window: Window,
+    now: i64,
+) -> Result<Listing<Membership>, Error> {
+    let mut conditions = Conditions::default();
+    conditions
+        .and("m.user_id = ? AND (m.expires_at IS NULL OR m.expires_at > ?)", [user.0.into(), now.into()]);
+    conditions.and("p.deletion_requested_at IS NULL AND n.deletion_requested_at IS NULL", []);
+    let read = |row: &Row<'_>| {
+        let level: i64 = row.get(3)?;
+        let place = match (row.get::<Option<i64>>(0)?, row.get::<Option<i64>>(1)?) {
+            (Some(project), _) => Place::Project(ProjectId(project)),
+            (None, Some(namespace)) => Place::Namespace(NamespaceId(namespace)),
+            (None, None) => return Err(Error::Corrupt("a membership of nothing".to_owned())),
+        };
+        Ok(Membership {
+            place,
+            full_path: row.get(2)?,
+            role: Role::from_level(level)
+                .ok_or_else(|| Error::Corrupt(format!("members.access_level is {level}")))?,
+            expires_at: row.get(4)?,
+            created_at: row.get(5)?,
+        })
+    };
+    let from = "members m LEFT JOIN projects p ON p.id = m.project_id LEFT JOIN namespaces n ON n.id = m.namespace_id";
+    let columns = "m.project_id, m.namespace_id, COALESCE(p.full_path, n.full_path), m.access_level, m.expires_at, \
+         m.created_at";
+    conditions.list(tx, columns, from, "lower(COALESCE(p.full_path, n.full_path)), m.id", window, read).await
+}

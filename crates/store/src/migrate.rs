@@ -63,6 +63,16 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0011_group_access_tokens.sql"),
     },
     Migration { version: 12, name: "sessions", sql: include_str!("../migrations/0012_sessions.sql") },
+    Migration {
+        version: 13,
+        name: "second_factors",
+        sql: include_str!("../migrations/0013_second_factors.sql"),
+    },
+    Migration {
+        version: 14,
+        name: "last_used_from",
+        sql: include_str!("../migrations/0014_last_used_from.sql"),
+    },
 ];
 
 /// What a run of [`migrate`] did.
@@ -122,12 +132,11 @@ pub async fn apply(db: &Db, migrations: &[Migration], now: i64) -> Result<Migrat
 /// Returns the newest migration in the database, 0 if there never was one.
 async fn recorded_version(db: &Db) -> Result<i64, Error> {
     let mut tx = db.read().await?;
-    match version(&mut tx).await {
-        Ok(version) => Ok(version),
-        // The statement also fails where the table is missing; only that is no error.
-        Err(_) if !has_table(&mut tx, db.engine(), "schema_migrations").await? => Ok(0),
-        Err(error) => Err(error),
+    // Asked in this order, since another process may make the table between the two questions, and nobody takes it away.
+    if !has_table(&mut tx, db.engine(), "schema_migrations").await? {
+        return Ok(0);
     }
+    version(&mut tx).await
 }
 
 async fn version(tx: &mut Tx) -> Result<i64, Error> {

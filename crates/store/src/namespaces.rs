@@ -36,6 +36,8 @@ pub struct Namespace {
     pub container_quota_bytes: Option<i64>,
     /// Whether projects below it may have large files of Git (LFS); counts at the top level only.
     pub lfs: bool,
+    /// Whether whoever belongs to it needs a second factor to sign in.
+    pub second_factor_required: bool,
     /// When it was made, in Unix microseconds.
     pub created_at: i64,
 }
@@ -48,7 +50,8 @@ impl Namespace {
 }
 
 pub(crate) const COLUMNS: &str = "n.id, n.owner_id, n.parent_id, n.name, n.path, n.full_path, n.description, \
-     n.visibility, n.plan, n.token_creation_forbidden_at, n.created_at, n.container_quota_bytes, n.lfs_off_since";
+     n.visibility, n.plan, n.token_creation_forbidden_at, n.created_at, n.container_quota_bytes, n.lfs_off_since, \
+     n.second_factor_required_since";
 
 pub(crate) fn read(row: &Row<'_>) -> Result<Namespace, Error> {
     let visibility: i64 = row.get(7)?;
@@ -68,6 +71,7 @@ pub(crate) fn read(row: &Row<'_>) -> Result<Namespace, Error> {
         created_at: row.get(10)?,
         container_quota_bytes: row.get(11)?,
         lfs: row.get::<Option<i64>>(12)?.is_none(),
+        second_factor_required: row.get::<Option<i64>>(13)?.is_some(),
     })
 }
 
@@ -78,14 +82,18 @@ statements! {
         SELECT CAST($1 AS BIGINT), ancestor_id, depth + 1 FROM namespace_ancestors WHERE descendant_id = $2";
     INSERT_SELF = "INSERT INTO namespace_ancestors (descendant_id, ancestor_id, depth) VALUES ($1, $1, 0)";
     FIND = "SELECT n.id, n.owner_id, n.parent_id, n.name, n.path, n.full_path, n.description, n.visibility, n.plan, \
-        n.token_creation_forbidden_at, n.created_at, n.container_quota_bytes, n.lfs_off_since FROM namespaces n WHERE n.id = $1 AND n.deletion_requested_at IS NULL";
+        n.token_creation_forbidden_at, n.created_at, n.container_quota_bytes, n.lfs_off_since, \
+        n.second_factor_required_since FROM namespaces n WHERE n.id = $1 AND n.deletion_requested_at IS NULL";
     FIND_BY_PATH = "SELECT n.id, n.owner_id, n.parent_id, n.name, n.path, n.full_path, n.description, n.visibility, n.plan, \
-        n.token_creation_forbidden_at, n.created_at, n.container_quota_bytes, n.lfs_off_since FROM namespaces n \
+        n.token_creation_forbidden_at, n.created_at, n.container_quota_bytes, n.lfs_off_since, \
+        n.second_factor_required_since FROM namespaces n \
         WHERE lower(n.full_path) = $1 AND n.deletion_requested_at IS NULL";
     FIND_OWN = "SELECT n.id, n.owner_id, n.parent_id, n.name, n.path, n.full_path, n.description, n.visibility, n.plan, \
-        n.token_creation_forbidden_at, n.created_at, n.container_quota_bytes, n.lfs_off_since FROM namespaces n WHERE n.owner_id = $1";
+        n.token_creation_forbidden_at, n.created_at, n.container_quota_bytes, n.lfs_off_since, \
+        n.second_factor_required_since FROM namespaces n WHERE n.owner_id = $1";
     ROOT = "SELECT n.id, n.owner_id, n.parent_id, n.name, n.path, n.full_path, n.description, n.visibility, n.plan, \
-        n.token_creation_forbidden_at, n.created_at, n.container_quota_bytes, n.lfs_off_since FROM namespaces n \
+        n.token_creation_forbidden_at, n.created_at, n.container_quota_bytes, n.lfs_off_since, \
+        n.second_factor_required_since FROM namespaces n \
         JOIN namespace_ancestors a ON a.ancestor_id = n.id WHERE a.descendant_id = $1 AND n.parent_id IS NULL";
     LEVELS = "SELECT COUNT(*) FROM namespace_ancestors WHERE descendant_id = $1";
     ROLE = "SELECT MAX(m.access_level) FROM namespace_ancestors a JOIN members m ON m.namespace_id = a.ancestor_id \
@@ -97,6 +105,7 @@ statements! {
     SET_PLAN = "UPDATE namespaces SET plan = $2, updated_at = $3 WHERE id = $1";
     SET_CONTAINER_QUOTA = "UPDATE namespaces SET container_quota_bytes = $2, updated_at = $3 WHERE id = $1";
     SET_LFS = "UPDATE namespaces SET lfs_off_since = $2, updated_at = $3 WHERE id = $1";
+    SET_SECOND_FACTOR = "UPDATE namespaces SET second_factor_required_since = $2, updated_at = $3 WHERE id = $1";
     SET_TOKEN_CREATION = "UPDATE namespaces SET token_creation_forbidden_at = $2, updated_at = $3 WHERE id = $1";
     WIDEST_INSIDE = "SELECT MAX(v.visibility) FROM (SELECT n.visibility FROM namespaces n \
         JOIN namespace_ancestors a ON a.descendant_id = n.id WHERE a.ancestor_id = $1 AND a.depth > 0 \
@@ -291,6 +300,15 @@ pub async fn set_token_creation(tx: &mut Tx, id: NamespaceId, allowed: bool, now
 /// The database's.
 pub async fn set_lfs(tx: &mut Tx, id: NamespaceId, on: bool, now: i64) -> Result<(), Error> {
     tx.run(&SET_LFS, &[V::from(id.0), V::from((!on).then_some(now)), V::from(now)]).await?;
+    Ok(())
+}
+
+/// Records whether whoever belongs to a group needs a second factor.
+///
+/// # Errors
+/// The database's.
+pub async fn set_second_factor(tx: &mut Tx, id: NamespaceId, required: bool, now: i64) -> Result<(), Error> {
+    tx.run(&SET_SECOND_FACTOR, &[V::from(id.0), V::from(required.then_some(now)), V::from(now)]).await?;
     Ok(())
 }
 

@@ -44,15 +44,19 @@ pub struct SessionHolder {
     pub external: bool,
     /// Whether the user is blocked.
     pub blocked: bool,
+    /// Whether the user has a second factor.
+    pub second_factor: bool,
 }
 
 statements! {
     INSERT = "INSERT INTO sessions (user_id, digest, address, user_agent, last_used_at, created_at) \
         VALUES ($1, $2, $3, $4, $5, $5) RETURNING id";
     HOLDER = "SELECT s.id, s.user_id, s.last_used_at, s.created_at, u.username, u.name, u.kind, u.administrator_since, \
-        u.external_since, u.blocked_at FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.digest = $1";
+        u.external_since, u.blocked_at, f.created_at FROM sessions s JOIN users u ON u.id = s.user_id \
+        LEFT JOIN second_factors f ON f.user_id = s.user_id WHERE s.digest = $1";
     HOLDER_BY_ID = "SELECT s.id, s.user_id, s.last_used_at, s.created_at, u.username, u.name, u.kind, u.administrator_since, \
-        u.external_since, u.blocked_at FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1";
+        u.external_since, u.blocked_at, f.created_at FROM sessions s JOIN users u ON u.id = s.user_id \
+        LEFT JOIN second_factors f ON f.user_id = s.user_id WHERE s.id = $1";
     OF_USER = "SELECT id, address, user_agent, last_used_at, created_at FROM sessions \
         WHERE user_id = $1 AND last_used_at > $2 AND created_at > $3 ORDER BY last_used_at DESC, id DESC LIMIT $4";
     TOUCH = "UPDATE sessions SET last_used_at = $2 WHERE id = $1 AND last_used_at < $2";
@@ -96,6 +100,7 @@ fn read_holder(row: &Row<'_>) -> Result<SessionHolder, Error> {
         administrator: row.get::<Option<i64>>(7)?.is_some(),
         external: row.get::<Option<i64>>(8)?.is_some(),
         blocked: row.get::<Option<i64>>(9)?.is_some(),
+        second_factor: row.get::<Option<i64>>(10)?.is_some(),
     })
 }
 

@@ -73,6 +73,9 @@ pub(crate) const COLUMNS: &str = "u.id, u.username, u.name, u.email, u.kind, u.a
 /// What stands in place of a project for a bot that belongs to none.
 const NO_PROJECT: i64 = 0;
 
+/// Which of the columns is a bot's project.
+const BOT_PROJECT: usize = 8;
+
 /// How many columns [`read`] takes.
 pub(crate) const COLUMN_COUNT: usize = 11;
 
@@ -109,6 +112,7 @@ statements! {
     GHOST = "SELECT id FROM users WHERE kind = 'ghost' ORDER BY id LIMIT 1";
     PASSWORD_HASH = "SELECT password_hash FROM users WHERE id = $1";
     SET_PASSWORD_HASH = "UPDATE users SET password_hash = $2, updated_at = $3 WHERE id = $1 AND kind = 'person'";
+    SET_NAME = "UPDATE users SET name = $2, updated_at = $3 WHERE id = $1 AND kind = 'person'";
     BOT_USERNAMES = "SELECT username FROM users WHERE bot_project_id = $1";
     BOT_USERNAMES_OF_GROUP = "SELECT username FROM users WHERE bot_namespace_id = $1";
     BOTS_BELOW_GROUP = "SELECT u.id FROM users u JOIN namespace_ancestors a ON a.descendant_id = u.bot_namespace_id \
@@ -121,6 +125,9 @@ statements! {
     DELETE = "DELETE FROM users WHERE id = $1 AND deletion_requested_at IS NOT NULL AND kind <> 'ghost'";
     SET_EXTERNAL = "UPDATE users SET external_since = $2 WHERE id = $1";
     SEATS = "SELECT COUNT(*) FROM users WHERE kind = 'person' AND blocked_at IS NULL";
+    CENSUS = "SELECT COUNT(CASE WHEN kind = 'person' THEN 1 END), \
+        COUNT(CASE WHEN kind = 'person' AND blocked_at IS NOT NULL THEN 1 END), \
+        COUNT(CASE WHEN kind = 'project_bot' THEN 1 END) FROM users";
     COUNT = "SELECT COUNT(*) FROM users WHERE kind <> 'ghost'";
     ANY = "SELECT id FROM users WHERE kind <> 'ghost' ORDER BY id LIMIT 1";
     OTHER_ADMINISTRATORS = "SELECT COUNT(*) FROM users WHERE administrator_since IS NOT NULL AND blocked_at IS NULL AND id <> $1";
@@ -189,6 +196,17 @@ pub async fn find(tx: &mut Tx, id: UserId) -> Result<Option<User>, Error> {
     tx.one(&FIND, &[V::from(id.0)], read).await
 }
 
+/// Returns the users with these ids, as many of them as there are. The caller bounds their number.
+///
+/// # Errors
+/// The database's.
+pub async fn find_all(tx: &mut Tx, ids: &[i64]) -> Result<Vec<User>, Error> {
+    let mut conditions = Conditions::default();
+    conditions.and_in("u.id", ids);
+    let window = Window { limit: i64::try_from(ids.len()).unwrap_or(i64::MAX), offset: 0 };
+    Ok(conditions.list(tx, COLUMNS, "users u", "u.id", window, read).await?.items)
+}
+
 /// Returns the user with this name, whatever its case.
 ///
 /// # Errors
@@ -227,6 +245,15 @@ pub async fn find_password_hash(tx: &mut Tx, id: UserId) -> Result<Option<String
 /// The database's.
 pub async fn set_password_hash(tx: &mut Tx, id: UserId, hash: &str, now: i64) -> Result<(), Error> {
     tx.run(&SET_PASSWORD_HASH, &[V::from(id.0), V::from(hash), V::from(now)]).await?;
+    Ok(())
+}
+
+/// Records what a person is called.
+///
+/// # Errors
+/// The database's.
+pub async fn set_name(tx: &mut Tx, id: UserId, name: &str, now: i64) -> Result<(), Error> {
+    tx.run(&SET_NAME, &[V::from(id.0), V::from(name), V::from(now)]).await?;
     Ok(())
 }
 
@@ -328,6 +355,30 @@ pub async fn seats(tx: &mut Tx) -> Result<i64, Error> {
     Ok(tx.one(&SEATS, &[], |row| row.get(0)).await?.unwrap_or(0))
 }
 
+/// How many users there are, by what decides whether they are seats.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// People, blocked ones too.
+    pub people: i64,
+    /// People who are blocked.
+    pub blocked_people: i64,
+    /// Bots.
+    pub bots: i64,
+}
+
+/// Returns how many users there are, by what decides whether they are seats.
+///
+/// # Errors
+/// The database's.
+pub async fn census(tx: &mut Tx) -> Result<Census, Error> {
+    let census = tx
+        .one(&CENSUS, &[], |row| {
+            Ok(Census { people: row.get(0)?, blocked_people: row.get(1)?, bots: row.get(2)? })
+        })
+        .await?;
+    Ok(census.unwrap_or_default())
+}
+
 /// Returns how many users there are, bots included, the Ghost User not.
 ///
 /// # Errors
@@ -374,6 +425,41 @@ pub struct UserFilter {
     pub external: Option<bool>,
     /// Only people, without bots.
     pub without_bots: bool,
+    /// Only this kind.
+    pub kind: Option<UserKind>,
+    /// Only those who administer the instance.
+    pub administrators: bool,
+}
+
+impl UserFilter {
+    /// Narrows a list to these users, searching in these columns.
+    fn narrow(&self, conditions: &mut Conditions, searched: &[&str]) {
+        if let Some(username) = &self.username {
+            conditions.and("lower(u.username) = ?", [username.to_ascii_lowercase().into()]);
+        }
+        if let Some(search) = &self.search {
+            conditions.and_contains(searched, search);
+        }
+        match self.blocked {
+            Some(true) => conditions.and("u.blocked_at IS NOT NULL", []),
+            Some(false) => conditions.and("u.blocked_at IS NULL", []),
+            None => {}
+        }
+        match self.external {
+            Some(true) => conditions.and("u.external_since IS NOT NULL", []),
+            Some(false) => conditions.and("u.external_since IS NULL", []),
+            None => {}
+        }
+        if self.without_bots {
+            conditions.and("u.kind = 'person'", []);
+        }
+        if let Some(kind) = self.kind {
+            conditions.and("u.kind = ?", [kind.name().into()]);
+        }
+        if self.administrators {
+            conditions.and("u.administrator_since IS NOT NULL", []);
+        }
+    }
 }
 
 /// A user's name as an audience may read it: a bot's is kept from those who cannot see the project or group it belongs to,
@@ -401,25 +487,68 @@ pub async fn list(
     let on = "home_group.id = u.bot_namespace_id";
     conditions.left_join("SELECT n.id FROM namespaces n", visible, "home_group", on);
     audience.narrow_users(&mut conditions, now);
-    if let Some(username) = &filter.username {
-        conditions.and("lower(u.username) = ?", [username.to_ascii_lowercase().into()]);
-    }
-    if let Some(search) = &filter.search {
-        conditions.and_contains(&[SHOWN_NAME, "u.username"], search);
-    }
-    match filter.blocked {
-        Some(true) => conditions.and("u.blocked_at IS NOT NULL", []),
-        Some(false) => conditions.and("u.blocked_at IS NULL", []),
-        None => {}
-    }
-    match filter.external {
-        Some(true) => conditions.and("u.external_since IS NOT NULL", []),
-        Some(false) => conditions.and("u.external_since IS NULL", []),
-        None => {}
-    }
-    if filter.without_bots {
-        conditions.and("u.kind = 'person'", []);
-    }
+    filter.narrow(&mut conditions, &[SHOWN_NAME, "u.username"]);
     let columns = COLUMNS.replace("u.name", SHOWN_NAME);
     conditions.list(tx, &columns, "users u", "u.id DESC", window, read).await
+}
+
+/// A user as an administrator sees them.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// The user.
+    pub user: User,
+    /// Whether the user is being deleted.
+    pub leaving: bool,
+    /// When a token or a session of theirs was last used, as far as such a one is still there. Unix microseconds.
+    pub last_active_at: Option<i64>,
+    /// What a bot belongs to, and its path while it is there.
+    pub home: Option<(Home, Option<String>)>,
+}
+
+impl Account {
+    /// Returns whether the user counts as a licensed seat: people who are not blocked do.
+    pub fn is_seat(&self) -> bool {
+        self.user.kind == UserKind::Person && !self.user.blocked
+    }
+}
+
+/// Returns every user there is, newest first, for administrators. What is searched is the name, the username and the mail
+/// address.
+///
+/// # Errors
+/// The database's.
+pub async fn accounts(
+    tx: &mut Tx,
+    id: Option<UserId>,
+    filter: &UserFilter,
+    window: Window,
+) -> Result<Listing<Account>, Error> {
+    let mut conditions = Conditions::default();
+    if let Some(id) = id {
+        conditions.and("u.id = ?", [id.0.into()]);
+    }
+    filter.narrow(&mut conditions, &["u.name", "u.username", "u.email"]);
+    let columns = format!(
+        "{COLUMNS}, u.deletion_requested_at, u.bot_namespace_id, \
+         (SELECT MAX(s.last_used_at) FROM sessions s WHERE s.user_id = u.id), \
+         (SELECT MAX(t.last_used_at) FROM access_tokens t WHERE t.user_id = u.id AND t.retired_at IS NULL), \
+         (SELECT p.full_path FROM projects p WHERE p.id = u.bot_project_id), \
+         (SELECT n.full_path FROM namespaces n WHERE n.id = u.bot_namespace_id)"
+    );
+    let account = |row: &Row<'_>| {
+        let at = COLUMN_COUNT;
+        let (session, token): (Option<i64>, Option<i64>) = (row.get(at + 2)?, row.get(at + 3)?);
+        let home = match (row.get::<Option<i64>>(at + 1)?, row.get::<Option<i64>>(BOT_PROJECT)?) {
+            (Some(group), _) => Some((Home::Group(NamespaceId(group)), row.get(at + 5)?)),
+            (None, Some(project)) => Some((Home::Project(ProjectId(project)), row.get(at + 4)?)),
+            (None, None) => None,
+        };
+        Ok(Account {
+            user: read(row)?,
+            leaving: row.get::<Option<i64>>(at)?.is_some(),
+            last_active_at: session.max(token),
+            home,
+        })
+    };
+    conditions.list(tx, &columns, "users u", "u.id DESC", window, account).await
 }

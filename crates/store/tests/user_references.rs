@@ -31,7 +31,7 @@ use portcullis_store::user_references::{DELETED_WITH_USER, MOVED_TO_GHOST, move_
 use portcullis_store::users::{self, NewUser, UserKind};
 use portcullis_store::{
     blobs, container_repositories, container_tags, discussions, lfs_locks, migrate, password_links, pushes,
-    sessions, subscriptions, timelogs, todos,
+    second_factors, sessions, subscriptions, timelogs, todos,
 };
 
 mod engines;
@@ -258,6 +258,9 @@ async fn leave_traces(tx: &mut Tx, user: UserId) {
     let session = sessions::insert(tx, user, &digest, None, "", NOW).await.unwrap();
     sessions::insert_form(tx, session, "1", NOW).await.unwrap();
     password_links::insert(tx, user, &digest, NOW, NOW).await.unwrap();
+    second_factors::insert(tx, user, b"sealed", 1, NOW).await.unwrap();
+    second_factors::replace_recovery_codes(tx, user, &[digest]).await.unwrap();
+    second_factors::insert_pending(tx, user, &digest, NOW).await.unwrap();
 }
 
 async fn leave_traces_on_merge_request(tx: &mut Tx, project: ProjectId, user: UserId) {

@@ -91,6 +91,14 @@ actions! {
     ReadInstanceAuditEvents on Instance;
     /// Read the metrics of the instance.
     ReadMetrics on Instance;
+    /// Read the settings in force, without what is secret.
+    ReadSettings on Instance;
+    /// Read which background jobs wait, run and failed.
+    ReadJobs on Instance;
+    /// Have a background job that failed tried again at once.
+    RetryJob on Instance;
+    /// List every project of the instance.
+    ReadAllProjects on Instance;
     /// Read the presented token itself.
     ReadOwnToken on Instance;
     /// Revoke the presented token itself.

@@ -42,7 +42,7 @@ pub async fn tokens_are_listed(place: &Place) {
                 assert!(access_tokens::revoke(&mut tx, id, at).await.unwrap());
             }
             if let Some(at) = last_used_at {
-                access_tokens::touch(&mut tx, id, at, at - 1).await.unwrap();
+                access_tokens::touch(&mut tx, id, at, None, at - 1).await.unwrap();
             }
         }
     }
