@@ -24,7 +24,7 @@ use portcullis_store::namespaces::Namespace;
 use portcullis_store::projects::ProjectFacts;
 use portcullis_store::sessions::SessionHolder;
 use portcullis_store::users::UserKind;
-use portcullis_store::{access_tokens, namespaces, projects, sessions, users};
+use portcullis_store::{access_tokens, namespaces, projects, second_factors, sessions, users};
 
 use crate::Error;
 use crate::forge::Forge;
@@ -94,12 +94,14 @@ pub struct Viewer {
     origin: Origin,
     /// Why the system itself acts, when it does.
     system: Option<&'static str>,
+    /// Whether this is a person who needs a second factor and has none.
+    lacks_second_factor: bool,
 }
 
 impl Viewer {
     /// Returns a visitor without a credential.
     pub fn anonymous(origin: Origin) -> Viewer {
-        Viewer { caller: Caller::Anonymous, identity: None, origin, system: None }
+        Viewer { caller: Caller::Anonymous, identity: None, origin, system: None, lacks_second_factor: false }
     }
 
     /// Returns the user behind the credential, if one was presented.
@@ -133,6 +135,12 @@ impl Viewer {
     /// Returns what the rules know of this viewer.
     pub fn caller(&self) -> &Caller {
         &self.caller
+    }
+
+    /// Returns whether this is somebody signed in who belongs to a group that requires a second factor, and has none. Until
+    /// they have one, pages let them do nothing else.
+    pub fn lacks_second_factor(&self) -> bool {
+        self.lacks_second_factor
     }
 
     /// Returns for whom lists are made.
@@ -174,6 +182,7 @@ impl Viewer {
             }),
             origin,
             system: None,
+            lacks_second_factor: false,
         }
     }
 
@@ -197,6 +206,7 @@ impl Viewer {
             }),
             origin,
             system: None,
+            lacks_second_factor: false,
         }
     }
 }
@@ -298,7 +308,7 @@ async fn check(
     let Some(holder) = holder else { return Err((Unauthenticated::Unknown, None)) };
     let token = holder.token;
     still_valid(forge, &holder).map_err(|refusal| (refusal, Some(token)))?;
-    forge.last_use().note(token, holder.last_used_at, forge.now());
+    forge.last_use().note(token, holder.last_used_at, forge.now(), origin.address);
     Ok(Viewer::known(holder, origin))
 }
 
@@ -324,7 +334,7 @@ pub async fn authenticate_holder(
     match checked {
         Ok(holder) => {
             forge.metrics().token_check(TokenCheck::Accepted);
-            forge.last_use().note(token, holder.last_used_at, forge.now());
+            forge.last_use().note(token, holder.last_used_at, forge.now(), origin.address);
             Ok(Viewer::known(holder, origin))
         }
         Err(why) => {
@@ -351,8 +361,10 @@ pub async fn authenticate_session(
     let Some(holder) = holder.filter(|holder| session_is_good(forge, holder)) else {
         return Ok(Viewer::anonymous(origin));
     };
+    let lacks_second_factor =
+        !holder.second_factor && second_factors::required_by(tx, holder.user, forge.now()).await?.is_some();
     forge.last_use().note_session(holder.session, holder.last_used_at, forge.now());
-    Ok(Viewer::signed_in(holder, origin))
+    Ok(Viewer { lacks_second_factor, ..Viewer::signed_in(holder, origin) })
 }
 
 /// Only a person who is not blocked is ever signed in, whatever the session says.
@@ -427,6 +439,7 @@ pub async fn act_as(
         }),
         origin: viewer.origin,
         system: None,
+        lacks_second_factor: false,
     })
 }
 
@@ -850,7 +863,13 @@ impl<A: Act<On = on::Instance>> Authorized<A> {
             external: false,
             scopes: ScopeSet::all(),
         });
-        let viewer = Viewer { caller, identity: None, origin: Origin::default(), system: Some(reason) };
+        let viewer = Viewer {
+            caller,
+            identity: None,
+            origin: Origin::default(),
+            system: Some(reason),
+            lacks_second_factor: false,
+        };
         Authorized { viewer, place: (), act: PhantomData }
     }
 }

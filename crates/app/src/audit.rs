@@ -1,17 +1,32 @@
 //! The audit log: every change leaves an entry, in the transaction that makes it.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::Stream;
+use futures_util::stream::try_unfold;
 use portcullis_rules::access::act;
 use portcullis_rules::id::{AuditEventId, ProjectId, TokenId, UserId};
 use portcullis_store::audit_events::{
-    self, AuditEntity, AuditEvent, AuditEventFilter, AuditEventsOf, NewAuditEvent,
+    self, AuditAuthor, AuditEntity, AuditEvent, AuditEventFilter, AuditEventsOf, NewAuditEvent,
 };
 use portcullis_store::db::Tx;
-use portcullis_store::select::{Listing, Window};
+use portcullis_store::select::{Behind, Listing, Paging, Window};
+use portcullis_store::users::{self, User};
 use serde_json::{Value, json};
 
 use crate::Error;
 use crate::access::{Authorized, Identity, Viewer};
 use crate::forge::Forge;
+
+/// The most entries that are exported at once; the newest come first.
+pub const MAX_EXPORTED_EVENTS: i64 = 100_000;
+
+/// How many entries of an export are read, and held in memory, at once.
+const EXPORTED_AT_ONCE: i64 = 1000;
+
+/// How the system itself is called in the log.
+const SYSTEM: &str = "(system)";
 
 /// What an entry says.
 #[derive(Debug)]
@@ -101,7 +116,7 @@ pub(crate) async fn record(tx: &mut Tx, viewer: &Viewer, entry: Entry<'_>, now: 
     let address = viewer.origin().address.map(|address| address.to_string());
     let entry = Entry { details, ..entry };
     let author = identity.map(|identity| identity.user);
-    let name = identity.map_or("(system)", |identity| &identity.name);
+    let name = identity.map_or(SYSTEM, |identity| &identity.name);
     let token = identity.and_then(Identity::token);
     insert(tx, author, name, token, address.as_deref(), entry, now).await
 }
@@ -184,4 +199,67 @@ pub async fn list_of_instance(
 ) -> Result<Listing<AuditEvent>, Error> {
     let mut tx = forge.db().read().await?;
     Ok(audit_events::list(&mut tx, AuditEventsOf::Instance, filter, window).await?)
+}
+
+/// Returns the users who made entries, as far as they are still there.
+///
+/// # Errors
+/// The database's.
+pub async fn authors(
+    forge: &Forge,
+    _access: &Authorized<act::ReadInstanceAuditEvents>,
+    events: &[AuditEvent],
+) -> Result<HashMap<UserId, User>, Error> {
+    let mut ids: Vec<_> = events.iter().filter_map(|event| event.author).map(|author| author.0).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut tx = forge.db().read().await?;
+    let found = users::find_all(&mut tx, &ids).await?;
+    Ok(found.into_iter().map(|user| (user.id, user)).collect())
+}
+
+/// Returns what a list is narrowed to by `name`: the user with this username or else whoever was called like this then, and
+/// the system itself for `(system)`.
+///
+/// # Errors
+/// The database's.
+pub async fn find_author(
+    forge: &Forge,
+    _access: &Authorized<act::ReadInstanceAuditEvents>,
+    name: &str,
+) -> Result<AuditAuthor, Error> {
+    if name == SYSTEM {
+        return Ok(AuditAuthor::System);
+    }
+    let mut tx = forge.db().read().await?;
+    let user = users::find_by_username(&mut tx, name.trim_start_matches('@')).await?;
+    Ok(user.map_or_else(|| AuditAuthor::Called(name.to_owned()), |user| AuditAuthor::User(user.id)))
+}
+
+/// Returns the audit log of the instance, newest first and some entries at a time, up to [`MAX_EXPORTED_EVENTS`]. Whoever
+/// asked is asked again each time, so that an export ends with the right to it.
+pub fn export(
+    forge: Arc<Forge>,
+    access: &Authorized<act::ReadInstanceAuditEvents>,
+    filter: AuditEventFilter,
+) -> impl Stream<Item = Result<Vec<AuditEvent>, Error>> + Send + 'static {
+    let begun = (forge, access.clone(), filter, None::<Behind>, MAX_EXPORTED_EVENTS);
+    try_unfold(begun, |(forge, access, mut filter, behind, left)| async move {
+        if left <= 0 {
+            return Ok(None);
+        }
+        filter.paging = Paging::Keyset(behind);
+        let window = Window { limit: left.min(EXPORTED_AT_ONCE), offset: 0 };
+        let mut tx = forge.db().read().await?;
+        let access = access.again(&forge, &mut tx).await?;
+        let found = audit_events::list(&mut tx, AuditEventsOf::Instance, &filter, window).await?;
+        drop(tx);
+        let Some(last) = found.items.last() else { return Ok(None) };
+        let behind = Some(Behind { value: last.id.0, id: last.id.0 });
+        let left = match i64::try_from(found.items.len()) {
+            Ok(count) if count == window.limit => left - count,
+            _ => 0,
+        };
+        Ok(Some((found.items, (forge, access, filter, behind, left))))
+    })
 }

@@ -229,6 +229,8 @@ pub struct GroupChanges {
     pub token_creation_allowed: Option<bool>,
     /// Whether projects below may have large files of Git (LFS); top-level groups only.
     pub lfs: Option<bool>,
+    /// Whether whoever belongs to it needs a second factor to sign in with a browser.
+    pub second_factor_required: Option<bool>,
     /// The plan; top-level groups only, and only by an administrator.
     pub plan: Option<Plan>,
     /// How many bytes the images of all projects below may take; top-level groups only, and only by an administrator.
@@ -308,6 +310,12 @@ pub async fn update(
         namespaces::set_lfs(&mut tx, group.id, lfs, now).await?;
         group.lfs = lfs;
     }
+    if let Some(required) =
+        changes.second_factor_required.filter(|required| *required != group.second_factor_required)
+    {
+        namespaces::set_second_factor(&mut tx, group.id, required, now).await?;
+        group.second_factor_required = required;
+    }
     if let Some(plan) = changes.plan {
         if !access.viewer().is_administrator() {
             return Err(Error::Forbidden("Only an administrator may set the plan".to_owned()));
@@ -327,6 +335,8 @@ pub async fn update(
         "resource_access_token_creation_allowed": (before.token_creation_allowed != group.token_creation_allowed)
             .then_some([before.token_creation_allowed, group.token_creation_allowed]),
         "lfs_enabled": (before.lfs != group.lfs).then_some([before.lfs, group.lfs]),
+        "require_two_factor_authentication": (before.second_factor_required != group.second_factor_required)
+            .then_some([before.second_factor_required, group.second_factor_required]),
         "plan": (before.plan != group.plan).then_some([before.plan.name(), group.plan.name()]),
         "container_registry_quota_bytes": (before.container_quota_bytes != group.container_quota_bytes)
             .then_some([before.container_quota_bytes, group.container_quota_bytes]),

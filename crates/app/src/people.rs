@@ -5,12 +5,12 @@ use portcullis_rules::bot;
 use portcullis_rules::id::UserId;
 use portcullis_rules::names::{DisplayName, Email, NameRefusal, PathSegment};
 use portcullis_store::db;
-use portcullis_store::members;
+use portcullis_store::members::{self, Membership};
 use portcullis_store::namespaces::{self, NewNamespace};
 use portcullis_store::projects;
 use portcullis_store::select::{Listing, Window};
 use portcullis_store::sessions;
-use portcullis_store::users::{self, NewUser, User, UserFilter, UserKind};
+use portcullis_store::users::{self, Account, Census, NewUser, User, UserFilter, UserKind};
 use serde_json::json;
 
 use crate::Error;
@@ -69,6 +69,7 @@ pub async fn create(
     };
     let now = forge.now();
     let mut tx = forge.db().begin().await?;
+    let access = access.again(forge, &mut tx).await?;
     let new = NewUser {
         username: username.as_str(),
         name: name.as_str(),
@@ -165,7 +166,83 @@ pub async fn get_own(forge: &Forge, access: &Authorized<act::ReadOwnUser>) -> Re
     users::find(&mut tx, access.identity()?.user).await?.ok_or(Error::Unauthorized)
 }
 
-async fn administered(tx: &mut db::Tx, id: UserId) -> Result<User, Error> {
+/// Returns every user there is, as an administrator sees them.
+///
+/// # Errors
+/// The database's.
+pub async fn list_accounts(
+    forge: &Forge,
+    _access: &Authorized<act::AdministerUsers>,
+    filter: &UserFilter,
+    window: Window,
+) -> Result<Listing<Account>, Error> {
+    let mut tx = forge.db().read().await?;
+    Ok(users::accounts(&mut tx, None, filter, window).await?)
+}
+
+/// Returns one user, as an administrator sees them.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is none.
+pub async fn get_account(
+    forge: &Forge,
+    _access: &Authorized<act::AdministerUsers>,
+    id: UserId,
+) -> Result<Account, Error> {
+    let mut tx = forge.db().read().await?;
+    let window = Window { limit: 1, offset: 0 };
+    let found = users::accounts(&mut tx, Some(id), &UserFilter::default(), window).await?;
+    found.items.into_iter().next().ok_or(Error::NotFound("User"))
+}
+
+/// Returns what a user is a direct member of.
+///
+/// # Errors
+/// The database's.
+pub async fn memberships(
+    forge: &Forge,
+    _access: &Authorized<act::AdministerUsers>,
+    id: UserId,
+    window: Window,
+) -> Result<Listing<Membership>, Error> {
+    let mut tx = forge.db().read().await?;
+    Ok(members::places_of(&mut tx, id, window, forge.now()).await?)
+}
+
+/// Changes what the caller is called, and their own namespace with them.
+///
+/// # Errors
+/// [`Error::Invalid`] for the name.
+pub async fn rename_own(
+    forge: &Forge,
+    access: &Authorized<act::AdministerOwnAccount>,
+    name: &str,
+) -> Result<User, Error> {
+    let mut fields = FieldErrors::default();
+    let name = fields.take("name", DisplayName::parse(name));
+    fields.finish()?;
+    let name = name.ok_or(Error::NotFound("field"))?;
+    let now = forge.now();
+    let id = access.identity()?.user;
+    let mut tx = forge.db().begin().await?;
+    users::lock(&mut tx, id).await?;
+    let access = access.again(forge, &mut tx).await?;
+    let before = users::find(&mut tx, id).await?.ok_or(Error::Unauthorized)?;
+    users::set_name(&mut tx, id, name.as_str(), now).await?;
+    if let Some(mut own) = namespaces::find_own(&mut tx, id).await? {
+        name.as_str().clone_into(&mut own.name);
+        namespaces::update(&mut tx, &own, now).await?;
+    }
+    let entry = Entry::user(id, &before.username, "user_updated");
+    let changed =
+        json!({ "name": (before.name != name.as_str()).then_some([before.name.as_str(), name.as_str()]) });
+    audit::record(&mut tx, access.viewer(), entry.details(changed), now).await?;
+    let user = users::find(&mut tx, id).await?.ok_or(Error::Unauthorized)?;
+    tx.commit().await?;
+    Ok(user)
+}
+
+pub(crate) async fn administered(tx: &mut db::Tx, id: UserId) -> Result<User, Error> {
     let user = users::find(tx, id).await?.ok_or(Error::NotFound("User"))?;
     if user.kind == UserKind::Ghost {
         return Err(Error::Forbidden("The Ghost User cannot be changed or removed".to_owned()));
@@ -183,6 +260,7 @@ pub async fn block(
     id: UserId,
 ) -> Result<bool, Error> {
     let mut tx = forge.db().begin().await?;
+    let access = access.again(forge, &mut tx).await?;
     let user = administered(&mut tx, id).await?;
     if user.kind != UserKind::Person {
         return Err(Error::Forbidden("A bot is ended by revoking its token".to_owned()));
@@ -211,6 +289,7 @@ pub async fn unblock(
     id: UserId,
 ) -> Result<bool, Error> {
     let mut tx = forge.db().begin().await?;
+    let access = access.again(forge, &mut tx).await?;
     let user = administered(&mut tx, id).await?;
     if user.blocked {
         if user.kind != UserKind::Person || !users::unblock(&mut tx, id, forge.now()).await? {
@@ -235,6 +314,7 @@ pub async fn delete(
 ) -> Result<(), Error> {
     let now = forge.now();
     let mut tx = forge.db().begin().await?;
+    let access = access.again(forge, &mut tx).await?;
     let user = administered(&mut tx, id).await?;
     if user.kind != UserKind::Person {
         return Err(Error::Forbidden("A bot is ended by revoking its token".to_owned()));
@@ -300,6 +380,8 @@ pub struct Statistics {
     pub users: i64,
     /// Users who count as licensed seats.
     pub billable_users: i64,
+    /// The same users, by what decides whether they are seats.
+    pub census: Census,
     /// Groups.
     pub groups: i64,
     /// Projects.
@@ -326,6 +408,7 @@ pub async fn statistics(
     Ok(Statistics {
         users: users::count(&mut tx).await?,
         billable_users: users::seats(&mut tx).await?,
+        census: users::census(&mut tx).await?,
         groups: namespaces::count_groups(&mut tx).await?,
         projects: projects::count(&mut tx).await?,
         issues: portcullis_store::issues::count(&mut tx).await?,

@@ -343,8 +343,9 @@ pub(crate) async fn write_last_uses(forge: &Forge) -> Result<usize, Error> {
             return Ok(written);
         }
         let mut tx = forge.db().begin().await?;
-        for (token, at) in &uses {
-            access_tokens::touch(&mut tx, *token, *at, at - PRECISION).await?;
+        for (token, (at, address)) in &uses {
+            let address = address.map(|address| address.to_string());
+            access_tokens::touch(&mut tx, *token, *at, address.as_deref(), at - PRECISION).await?;
         }
         tx.commit().await?;
         written += uses.len();

@@ -8,21 +8,30 @@ use portcullis_rules::id::SessionId;
 use portcullis_rules::secret::TokenSecret;
 use portcullis_rules::token::MICROSECONDS;
 use portcullis_store::db;
-use portcullis_store::password_links;
 use portcullis_store::sessions::{self, Session};
 use portcullis_store::users::{self, User, UserKind};
-use serde_json::json;
+use portcullis_store::{password_links, second_factors};
+use serde_json::{Value, json};
 
 use crate::access::{Authorized, Identity, Origin, Viewer};
 use crate::audit::{self, Entry};
 use crate::forge::Forge;
-use crate::{Error, passwords, people};
+use crate::{Error, passwords, people, second_factor};
 
 /// What the secrets of sessions begin with. They are no tokens, and no door takes them for one.
 const SESSION_PREFIX: &str = "pcs_";
 
 /// What the secrets of links to choose a password begin with.
 const LINK_PREFIX: &str = "pcl_";
+
+/// What the secrets of those begin with who have yet to give a code.
+const PENDING_PREFIX: &str = "pcw_";
+
+/// How long somebody may take for the code after the password, in microseconds.
+const PENDING_LIFE: i64 = 10 * 60 * MICROSECONDS;
+
+/// How many codes may be tried after a password.
+const MAX_CODES: i64 = 5;
 
 /// How long a link to choose a password is good, in microseconds.
 const LINK_LIFE: i64 = 24 * 60 * 60 * MICROSECONDS;
@@ -44,6 +53,8 @@ const MAX_FORM_NUMBER: usize = 64;
 pub enum SignInRefusal {
     /// It did not work. Nobody is told why.
     Wrong,
+    /// The password was given too long ago, or too many wrong codes after it: it is to be given again.
+    StartAgain,
     /// Too many wrong passwords; try again after this many seconds.
     Throttled(u64),
     /// A field of the new password.
@@ -67,8 +78,17 @@ impl From<db::Error> for SignInRefusal {
     }
 }
 
-/// Signs a person in and returns the secret of the new session. A session that `before` has ends, so that nobody goes on
-/// with what was known before.
+/// What the right password leads to.
+#[derive(Debug)]
+pub enum SignedIn {
+    /// A session, with this secret.
+    Session(TokenSecret),
+    /// The question for a code of the second factor, which comes with this secret. It opens nothing.
+    CodeWanted(TokenSecret),
+}
+
+/// Signs a person in, or has them asked for the code of their second factor. A session that `before` has ends, so that
+/// nobody goes on with what was known before.
 ///
 /// # Errors
 /// Why not.
@@ -78,7 +98,7 @@ pub async fn sign_in(
     login: &str,
     password: &str,
     user_agent: &str,
-) -> Result<TokenSecret, SignInRefusal> {
+) -> Result<SignedIn, SignInRefusal> {
     let origin = before.origin();
     if let Some(seconds) = forge.sign_in_throttle().attempt(login, origin.address, forge.now()) {
         return Err(SignInRefusal::Throttled(seconds));
@@ -88,13 +108,6 @@ pub async fn sign_in(
         return Err(SignInRefusal::Wrong);
     };
     let now = forge.now();
-    let secret = TokenSecret::generate(SESSION_PREFIX, |bytes| forge.random().fill(bytes));
-    let user_agent: String = user_agent
-        .chars()
-        .filter(|character| !character.is_control())
-        .take(MAX_USER_AGENT_CHARACTERS)
-        .collect();
-    let address = origin.address.map(|address| address.to_string());
     let mut tx = forge.db().begin().await?;
     users::lock(&mut tx, user.id).await?;
     // The password was looked at outside of this transaction: it must be the same still, and the person not blocked.
@@ -105,15 +118,85 @@ pub async fn sign_in(
     if users::find_password_hash(&mut tx, user.id).await? != Some(hash) {
         return Err(SignInRefusal::Wrong);
     }
-    if let Some((user, session)) = before.identity().and_then(|known| Some((known.user, known.session()?))) {
-        sessions::delete(&mut tx, user, session).await?;
-    }
-    sessions::insert(&mut tx, user.id, &secret.digest(), address.as_deref(), &user_agent, now).await?;
-    sessions::delete_oldest(&mut tx, user.id, MAX_SESSIONS).await?;
-    let entry = Entry::user(user.id, &user.username, "user_signed_in");
-    audit::record_as(&mut tx, user.id, &user.name, None, address.as_deref(), entry, now).await?;
+    let signed_in = if second_factors::find(&mut tx, user.id).await?.is_some() {
+        let secret = TokenSecret::generate(PENDING_PREFIX, |bytes| forge.random().fill(bytes));
+        second_factors::delete_pending(&mut tx, user.id).await?;
+        second_factors::insert_pending(&mut tx, user.id, &secret.digest(), now).await?;
+        SignedIn::CodeWanted(secret)
+    } else {
+        SignedIn::Session(begin(forge, &mut tx, before, &user, user_agent, json!({})).await?)
+    };
     tx.commit().await?;
     forge.sign_in_throttle().forget(login, origin.address);
+    Ok(signed_in)
+}
+
+/// Signs a person in who gave the right password, with a code of their second factor.
+///
+/// # Errors
+/// [`SignInRefusal::Wrong`] for a wrong code; [`SignInRefusal::StartAgain`] when the password is to be given again.
+pub async fn sign_in_with_code(
+    forge: &Forge,
+    before: &Viewer,
+    pending: &str,
+    code: &str,
+    user_agent: &str,
+) -> Result<TokenSecret, SignInRefusal> {
+    let origin = before.origin();
+    let pending = TokenSecret::parse(pending).ok_or(SignInRefusal::StartAgain)?;
+    let now = forge.now();
+    let mut tx = forge.db().begin().await?;
+    let found = second_factors::find_pending(&mut tx, &pending.digest(), now - PENDING_LIFE).await?;
+    let found = found.filter(|found| found.attempts < MAX_CODES).ok_or(SignInRefusal::StartAgain)?;
+    users::lock(&mut tx, found.user).await?;
+    let user = users::find(&mut tx, found.user)
+        .await?
+        .filter(|user| user.kind == UserKind::Person && !user.blocked)
+        .ok_or(SignInRefusal::StartAgain)?;
+    let factor = second_factors::find(&mut tx, user.id).await?.ok_or(SignInRefusal::StartAgain)?;
+    // Counted apart from passwords, since every right password begins those anew.
+    let counted = format!("code of {}", user.username);
+    if let Some(seconds) = forge.sign_in_throttle().attempt(&counted, origin.address, now) {
+        return Err(SignInRefusal::Throttled(seconds));
+    }
+    second_factors::count_attempt(&mut tx, &pending.digest()).await?;
+    let Some(taken) = second_factor::take_code(forge, &mut tx, user.id, &factor, code).await? else {
+        tx.commit().await?;
+        tracing::info!(request.id = %origin.request_id, client = ?origin.address, "a wrong code");
+        return Err(SignInRefusal::Wrong);
+    };
+    second_factors::delete_pending(&mut tx, user.id).await?;
+    let details = second_factor::details(taken);
+    let secret = begin(forge, &mut tx, before, &user, user_agent, details).await?;
+    tx.commit().await?;
+    forge.sign_in_throttle().forget(&counted, origin.address);
+    Ok(secret)
+}
+
+/// Begins a session of `user`, whose row is locked, and returns its secret.
+async fn begin(
+    forge: &Forge,
+    tx: &mut db::Tx,
+    before: &Viewer,
+    user: &User,
+    user_agent: &str,
+    details: Value,
+) -> Result<TokenSecret, Error> {
+    let now = forge.now();
+    let secret = TokenSecret::generate(SESSION_PREFIX, |bytes| forge.random().fill(bytes));
+    let user_agent: String = user_agent
+        .chars()
+        .filter(|character| !character.is_control())
+        .take(MAX_USER_AGENT_CHARACTERS)
+        .collect();
+    let address = before.origin().address.map(|address| address.to_string());
+    if let Some((user, session)) = before.identity().and_then(|known| Some((known.user, known.session()?))) {
+        sessions::delete(tx, user, session).await?;
+    }
+    sessions::insert(tx, user.id, &secret.digest(), address.as_deref(), &user_agent, now).await?;
+    sessions::delete_oldest(tx, user.id, MAX_SESSIONS).await?;
+    let entry = Entry::user(user.id, &user.username, "user_signed_in").details(details);
+    audit::record_as(tx, user.id, &user.name, None, address.as_deref(), entry, now).await?;
     Ok(secret)
 }
 
@@ -175,15 +258,8 @@ pub async fn change_password(
     current: &str,
     new: &str,
 ) -> Result<(), SignInRefusal> {
+    let old = confirm_password(forge, access, current).await?;
     let identity = access.identity()?.clone();
-    let address = access.viewer().origin().address;
-    if let Some(seconds) = forge.sign_in_throttle().attempt(&identity.username, address, forge.now()) {
-        return Err(SignInRefusal::Throttled(seconds));
-    }
-    let Some((_, old)) = people::check_password(forge, &identity.username, current).await? else {
-        return Err(SignInRefusal::Wrong);
-    };
-    forge.sign_in_throttle().forget(&identity.username, address);
     let hash = passwords::hash(new.to_owned(), forge.random()).await?;
     let mut tx = forge.db().begin().await?;
     users::lock(&mut tx, identity.user).await?;
@@ -194,6 +270,27 @@ pub async fn change_password(
     set_password(forge, &mut tx, access.viewer(), &identity, &hash).await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// Makes sure that it is the caller themselves, and returns the hash that their password belongs to.
+///
+/// # Errors
+/// [`SignInRefusal::Wrong`] unless `password` is theirs.
+pub(crate) async fn confirm_password(
+    forge: &Forge,
+    access: &Authorized<act::AdministerOwnAccount>,
+    password: &str,
+) -> Result<String, SignInRefusal> {
+    let identity = access.identity()?;
+    let address = access.viewer().origin().address;
+    if let Some(seconds) = forge.sign_in_throttle().attempt(&identity.username, address, forge.now()) {
+        return Err(SignInRefusal::Throttled(seconds));
+    }
+    let Some((_, hash)) = people::check_password(forge, &identity.username, password).await? else {
+        return Err(SignInRefusal::Wrong);
+    };
+    forge.sign_in_throttle().forget(&identity.username, address);
+    Ok(hash)
 }
 
 /// Records a password, ends all sessions but the one it is changed in, and takes away what else would open the account.
@@ -207,6 +304,7 @@ async fn set_password(
     let now = forge.now();
     users::set_password_hash(tx, identity.user, hash, now).await?;
     sessions::delete_others(tx, identity.user, identity.session()).await?;
+    second_factors::delete_pending(tx, identity.user).await?;
     password_links::delete_of(tx, identity.user).await?;
     let entry = Entry::user(identity.user, &identity.username, "password_changed");
     audit::record(tx, viewer, entry, now).await
@@ -278,6 +376,7 @@ pub async fn choose_password(
     }
     users::set_password_hash(&mut tx, user.id, &hash, now).await?;
     sessions::delete_others(&mut tx, user.id, None).await?;
+    second_factors::delete_pending(&mut tx, user.id).await?;
     let address = origin.address.map(|address| address.to_string());
     let entry = Entry::user(user.id, &user.username, "password_chosen_by_link");
     audit::record_as(&mut tx, user.id, &user.name, None, address.as_deref(), entry, now).await?;
@@ -351,6 +450,7 @@ pub(crate) async fn clean_up(forge: &Forge) -> Result<(), Error> {
     let mut tx = forge.db().begin().await?;
     sessions::delete_expired(&mut tx, used, begun).await?;
     password_links::delete_expired(&mut tx, now).await?;
+    second_factors::delete_old_pending(&mut tx, now - PENDING_LIFE).await?;
     tx.commit().await?;
     Ok(())
 }

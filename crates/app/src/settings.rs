@@ -6,6 +6,7 @@
 //! behind `PORTCULLIS_`, its name in the environment.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     ops::RangeInclusive,
@@ -148,6 +149,9 @@ pub struct Settings {
     /// secrets and are never shown.
     #[serde(skip)]
     pub blob_variables: Vec<(String, String)>,
+    /// Where each value was set, by its key, for people to read; empty where nobody wrote it down.
+    #[serde(skip)]
+    pub origins: BTreeMap<String, String>,
     /// How new bearers are signed; those of the other algorithm's keys go on being accepted until they expire.
     pub signing_algorithm: SigningAlgorithm,
     /// Who bearers say they are from (`iss`); a registry elsewhere that trusts them compares it.
@@ -230,6 +234,7 @@ impl Default for Settings {
             container_registry: true,
             blobs: None,
             blob_variables: Vec::new(),
+            origins: BTreeMap::new(),
             signing_algorithm: SigningAlgorithm::Es256,
             registry_issuer: "portcullis".to_owned(),
             registry_token_seconds: 300,

@@ -2,9 +2,11 @@
 //! by [`TokenHome`] and in the two texts of `Words`.
 
 use jiff::civil::Date;
-use portcullis_rules::access::{Act, Role, ScopeSet, act, on};
+use portcullis_rules::access::{
+    Act, Action, Caller, CallerKind, Facts, Known, ResourceFacts, Role, ScopeSet, act, decide, on,
+};
 use portcullis_rules::bot::{self, Home};
-use portcullis_rules::id::{NamespaceId, TokenId};
+use portcullis_rules::id::{NamespaceId, TokenId, UserId};
 use portcullis_rules::names::DisplayName;
 use portcullis_rules::token::CreationGate;
 use portcullis_store::access_tokens::{self, AccessToken, TokenFilter, TokensOf};
@@ -193,6 +195,42 @@ pub async fn get<P: TokenHome>(
 ) -> Result<AccessToken, Error> {
     let mut tx = forge.db().read().await?;
     find(&mut tx, home_of(access), id).await
+}
+
+/// Returns what the rules would say to the bot of a token about each of some actions, with the role and the scopes that it
+/// has now. The project or group is taken as it is, but not as archived.
+pub fn powers<P: TokenHome>(
+    access: &Authorized<P::List>,
+    token: &AccessToken,
+    actions: &[Action],
+) -> Vec<bool> {
+    let caller = Caller::Known(Known {
+        kind: CallerKind::Bot,
+        administrator: false,
+        external: true,
+        scopes: token.scopes,
+    });
+    let facts = match P::facts(Some(access.place())) {
+        Facts::Resource(Some(facts)) => {
+            Facts::Resource(Some(ResourceFacts { role: token.role, archived: false, ..facts }))
+        }
+        other => other,
+    };
+    actions.iter().map(|action| decide(&caller, &facts, *action).is_ok()).collect()
+}
+
+/// Returns the newest token of the project that each of these bots has, so that a list of members can lead to it. Who is no
+/// bot of the project is not in the answer.
+///
+/// # Errors
+/// The database's.
+pub async fn of_bots(
+    forge: &Forge,
+    access: &Authorized<act::ListAccessTokens>,
+    bots: &[UserId],
+) -> Result<Vec<(UserId, TokenId)>, Error> {
+    let mut tx = forge.db().read().await?;
+    Ok(access_tokens::newest_of_bots(&mut tx, access.project(), bots).await?)
 }
 
 async fn find(tx: &mut Tx, home: Home, id: TokenId) -> Result<AccessToken, Error> {

@@ -6,6 +6,7 @@ mod expiry;
 mod ghost_user;
 mod images;
 mod pushes;
+pub mod queue;
 mod removal;
 
 use std::sync::Arc;
@@ -412,11 +413,26 @@ async fn run_next(forge: &Arc<Forge>) -> Result<bool, Error> {
         Err(error) => {
             tracing::warn!(job.id = leased.id.0, job.kind = %leased.kind, attempt = leased.attempts, %error, "a job failed; it will be tried again");
             let wait = MICROSECONDS << leased.attempts.clamp(0, 12);
-            table::retry(&mut tx, leased.id, forge.now() + wait, &error.to_string()).await?;
+            table::retry(&mut tx, leased.id, forge.now() + wait, &with_causes(&error)).await?;
         }
     }
     tx.commit().await?;
     Ok(true)
+}
+
+/// Returns what an error says, and each of its causes that says more.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(found) = cause {
+        let said = found.to_string();
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = found.source();
+    }
+    text
 }
 
 fn unreachable_renewal() -> Result<(), Error> {

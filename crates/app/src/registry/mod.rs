@@ -57,7 +57,8 @@ impl<A: Act<On = on::Project>> Image<A> {
     }
 }
 
-/// Returns who acts. Nobody pushes or deletes without a credential, whatever the rules become.
+/// Returns who acts with a token that is kept for later: what goes on in their name is asked about that token. Whoever
+/// signed in with a browser has none.
 fn actor<A: Act<On = on::Project>>(access: &Authorized<A>) -> Result<(&Identity, UserId, TokenId), Error> {
     let identity = access.identity()?;
     Ok((identity, identity.user, identity.token().ok_or(Error::NotAvailable)?))
@@ -82,7 +83,8 @@ async fn record<A: Act<On = on::Project>>(
     happening: &Happening<'_>,
     now: i64,
 ) -> Result<(), Error> {
-    let (_, user, token) = actor(access)?;
+    // Nobody pushes or deletes without a credential, whatever the rules become.
+    let identity = access.identity()?;
     let title = match (happening.tag, happening.digest) {
         (Some(tag), _) => format!("{}:{tag}", happening.image),
         (None, Some(digest)) => format!("{}@{digest}", happening.image),
@@ -96,8 +98,8 @@ async fn record<A: Act<On = on::Project>>(
     let details = json!({ "container_image": about }).to_string();
     let event = NewEvent {
         project: access.project(),
-        author: user,
-        token: Some(token),
+        author: identity.user,
+        token: identity.token(),
         action: happening.action,
         target_type: Some("ContainerImage"),
         target_id: None,

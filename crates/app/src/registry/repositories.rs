@@ -146,6 +146,53 @@ async fn with_details(
     Ok(details.collect())
 }
 
+/// A repository as people see it in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepositoryOverview {
+    /// The repository.
+    pub repository: ContainerRepository,
+    /// How many tags it has.
+    pub tags: i64,
+    /// How many bytes it takes; content that it has twice counts once.
+    pub size: i64,
+    /// When a tag was last pushed to it, in Unix microseconds.
+    pub pushed_at: Option<i64>,
+}
+
+impl RepositoryOverview {
+    /// Returns the whole name of the image.
+    pub fn path(&self) -> String {
+        image_name(&self.repository.project_path, &self.repository.name)
+    }
+}
+
+/// Returns the repositories of a project with what is in them, with one question for each thing and not for each
+/// repository.
+///
+/// # Errors
+/// The database's.
+pub async fn overview(
+    forge: &Forge,
+    access: &Authorized<act::ReadContainerRepositories>,
+    window: Window,
+) -> Result<Listing<RepositoryOverview>, Error> {
+    is_offered(forge)?;
+    let mut tx = forge.db().read().await?;
+    let found = table::list(&mut tx, RepositoriesOf::Project(access.project()), window).await?;
+    let ids: Vec<_> = found.items.iter().map(|repository| repository.id).collect();
+    let pushes = container_tags::last_pushes_of(&mut tx, &ids).await?;
+    let sizes = blobs::bytes_of_repositories(&mut tx, &ids).await?;
+    Ok(found.map(|repository| {
+        let pushed = pushes.iter().find(|(of, ..)| *of == repository.id);
+        RepositoryOverview {
+            tags: pushed.map_or(0, |(_, tags, _)| *tags),
+            pushed_at: pushed.map(|(.., at)| *at),
+            size: sizes.iter().find(|(of, _)| *of == repository.id).map_or(0, |(_, size)| *size),
+            repository,
+        }
+    }))
+}
+
 /// Returns one repository.
 ///
 /// # Errors

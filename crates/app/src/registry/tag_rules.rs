@@ -68,6 +68,15 @@ pub(super) fn permit<A: Act<On = on::Project>>(
     }
 }
 
+/// Returns whether the rules let the caller delete a tag.
+pub(super) fn lets_delete<A: Act<On = on::Project>>(
+    rules: &[TagRule],
+    access: &Authorized<A>,
+    tag: &str,
+) -> bool {
+    against(rules, access, tag, Change::Delete).is_none()
+}
+
 /// Returns whether any rule is about a tag: a cleanup leaves it alone, in whoever's name.
 pub(super) fn mentions(rules: &[TagRule], tag: &str) -> bool {
     rules.iter().any(|rule| covers(&rule.pattern, tag))

@@ -4,7 +4,7 @@ use portcullis_rules::access::act;
 use portcullis_rules::id::{ContainerRepositoryId, ProjectId};
 use portcullis_rules::token::MICROSECONDS;
 use portcullis_store::container_repositories::{self, ContainerRepository};
-use portcullis_store::container_tags::{self as table, TagDetails};
+use portcullis_store::container_tags::{self as table, PushedTag, TagDetails};
 use portcullis_store::db::Tx;
 use portcullis_store::select::{Listing, Window};
 use portcullis_store::{container_rules, projects};
@@ -47,6 +47,36 @@ pub async fn list(
     let repository = find(&mut tx, access.project(), id).await?;
     let tags = table::list(&mut tx, id, window).await?;
     Ok((image_name(&repository.project_path, &repository.name), tags))
+}
+
+/// A tag as people see it in a list.
+#[derive(Clone, Debug)]
+pub struct TagOverview {
+    /// The tag and what it is on.
+    pub pushed: PushedTag,
+    /// Whether a rule keeps the caller from deleting it, whatever their role allows.
+    pub kept: bool,
+}
+
+/// Returns the tags of a repository with what they are on, those pushed last first.
+///
+/// # Errors
+/// [`Error::NotFound`] when it is none of the project's.
+pub async fn overview(
+    forge: &Forge,
+    access: &Authorized<act::ReadContainerRepositories>,
+    id: ContainerRepositoryId,
+    window: Window,
+) -> Result<Listing<TagOverview>, Error> {
+    is_offered(forge)?;
+    let mut tx = forge.db().read().await?;
+    find(&mut tx, access.project(), id).await?;
+    let rules = container_rules::of_project(&mut tx, access.project()).await?;
+    let found = table::list_pushed(&mut tx, id, window).await?;
+    Ok(found.map(|pushed| {
+        let kept = !tag_rules::lets_delete(&rules, access, &pushed.name);
+        TagOverview { pushed, kept }
+    }))
 }
 
 /// Which way a list goes.
