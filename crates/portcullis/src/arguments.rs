@@ -73,7 +73,11 @@ pub(crate) enum UserCommand {
     /// Print a link with which a person chooses a password, once and within a day
     ///
     /// An earlier link for the same person is good no longer. Their password stays until they choose another.
-    PasswordLink(PasswordLink),
+    PasswordLink(Person),
+    /// Take the second factor of somebody away who has lost it
+    ///
+    /// Their password alone signs them in then, until they set another one up.
+    RemoveSecondFactor(Person),
     /// Count the people who need a seat; bots and the Ghost User need none
     Seats(Place),
 }
@@ -103,7 +107,7 @@ pub(crate) struct UserCreate {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct PasswordLink {
+pub(crate) struct Person {
     /// The username of the person
     #[arg(long, value_name = "USERNAME")]
     pub(crate) username: String,

@@ -192,6 +192,11 @@ impl Configuration {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .filter(|(name, _)| name.starts_with("AWS_"))
             .collect();
+        configuration.settings.origins = KEYS
+            .iter()
+            .map(|key| (key.name, configuration.origins.get(key.name).unwrap_or(&Origin::Default)))
+            .map(|(name, origin)| (name.to_owned(), origin.to_string()))
+            .collect();
         Ok(configuration)
     }
 

@@ -47,6 +47,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::User(UserCommand::Create(arguments)) => user::create(&arguments),
         Command::User(UserCommand::PasswordLink(arguments)) => user::password_link(&arguments),
+        Command::User(UserCommand::RemoveSecondFactor(arguments)) => user::remove_second_factor(&arguments),
         Command::User(UserCommand::Seats(place)) => user::seats(&place),
         Command::Token(TokenCommand::Create(arguments)) => token::create(&arguments),
         Command::Keys(KeysCommand::List(place)) => keys::list(&place),

@@ -6,12 +6,12 @@ use anyhow::{Context, bail};
 use portcullis_app::{
     access::Authorized,
     people::{self, NewPersonRequest},
-    sessions,
+    second_factor, sessions,
 };
 use portcullis_rules::access::act;
 
 use crate::{
-    arguments::{PasswordLink, Place, UserCreate},
+    arguments::{Person, Place, UserCreate},
     forge, output,
 };
 
@@ -39,7 +39,7 @@ pub(crate) fn create(arguments: &UserCreate) -> anyhow::Result<()> {
 }
 
 /// Prints a link with which a person chooses a password.
-pub(crate) fn password_link(arguments: &PasswordLink) -> anyhow::Result<()> {
+pub(crate) fn password_link(arguments: &Person) -> anyhow::Result<()> {
     let link = forge::for_task(&arguments.place, async |forge| {
         let access = Authorized::<act::AdministerUsers>::by_system(REASON);
         let secret = sessions::make_password_link(forge, &access, &arguments.username).await?;
@@ -50,6 +50,19 @@ pub(crate) fn password_link(arguments: &PasswordLink) -> anyhow::Result<()> {
         ))
     })?;
     output::print(&format!("{link}\n"))
+}
+
+/// Takes a person's second factor away.
+pub(crate) fn remove_second_factor(arguments: &Person) -> anyhow::Result<()> {
+    let username = &arguments.username;
+    let had = forge::for_task(&arguments.place, async |forge| {
+        let reading = Authorized::<act::ReadUsers>::by_system(REASON);
+        let user = people::get_by_username(forge, &reading, username).await?;
+        let access = Authorized::<act::AdministerUsers>::by_system(REASON);
+        second_factor::remove_of(forge, &access, user.id).await
+    })?;
+    let said = if had { "has no second factor any more" } else { "had no second factor" };
+    output::print(&format!("{username} {said}\n"))
 }
 
 /// Prints how many people need a seat.

@@ -144,6 +144,7 @@ fn shown_path(route: &Route) -> String {
         .replace("/-/lfs/{id}", "/{project}.git")
         .replace("/-/pages/projects/{id}/", "/{project}/-/")
         .replace("/-/pages/projects/{id}", "/{project}")
+        .replace("/-/pages/namespaces/{id}", "/{name}")
         .replace("/-/pages/groups/{id}/", "/groups/{group}/-/")
         .replace("/-/pages/groups/{id}", "/groups/{group}")
 }
@@ -153,6 +154,8 @@ fn question(route: &Route, action: Action) -> &'static str {
     match (&route.access, action) {
         (Access::OneOf(_), Action::DownloadCode) => " with `service=git-upload-pack`",
         (Access::OneOf(_), Action::PushCode) => " with `service=git-receive-pack`",
+        (Access::OneOf(_), Action::ReadGroup) => " of a group",
+        (Access::OneOf(_), Action::ReadUsers) => " of anything else",
         (Access::OneOf(_), other) => panic!("{route:?}: say how {} is asked for", other.name()),
         _ => "",
     }

@@ -349,6 +349,8 @@ fn expected_page(route: &Route, action: Option<Action>, place: &Place, asker: &A
         return match (route.method.as_str(), route.path) {
             ("GET", "/") => answer(303, ""),
             ("GET", "/users/sign_in") if signed_in => answer(303, ""),
+            // Without half a sign-in there is no code to ask for.
+            ("GET", "/users/two_factor") => answer(303, ""),
             ("GET", "/users/password/edit") => answer(404, "…no longer good"),
             ("GET", "/-/assets/{file}") => answer(404, "…Page not found"),
             ("GET", _) => answer(200, "…</html>"),
@@ -366,10 +368,37 @@ fn expected_page(route: &Route, action: Option<Action>, place: &Place, asker: &A
         Ok(()) if route.method == "GET" && route.path.contains("/personal_access_tokens/{token_id}") => {
             answer(404, "…<h1>Page not found</h1>")
         }
+        // Nor is what is taken along.
+        Ok(()) if route.path.starts_with("/admin/audit_log.") => answer(200, "…user_created"),
+        // The issue, the merge request and the comments in the address are somebody else's.
+        Ok(())
+            if route.method == "GET"
+                && changes_any(route).is_some_and(|any| decide(&asker.caller, &facts, any).is_err()) =>
+        {
+            answer(404, "…<h1>Page not found</h1>")
+        }
+        // The name of a group leads to its page.
+        Ok(()) if action == Action::ReadGroup && route.path.contains("/namespaces/") => answer(303, ""),
         // Bytes are no page.
         Ok(()) if route.path.contains("/raw/") => answer(200, "…# app"),
+        Ok(()) if route.path.contains("/archive/") => answer(200, "…"),
         Ok(()) if route.method == "GET" => answer(200, "…</html>"),
         Ok(()) => answer(415, "…is no form of this page"),
+    }
+}
+
+/// The action with which somebody is asked about what others wrote, at a page that is for authors too, or for somebody who
+/// has to read it first.
+fn changes_any(route: &Route) -> Option<Action> {
+    let (part, rest) = route.path.split_once("/{iid}/")?;
+    let of_issue = part.ends_with("/issues");
+    match rest {
+        "edit" if of_issue => Some(Action::UpdateIssue),
+        "edit" => Some(Action::UpdateMergeRequest),
+        "discussions/new" => Some(Action::ReadMergeRequests),
+        "notes/{note_id}/edit" | "notes/{note_id}/delete" if of_issue => Some(Action::AdministerNotes),
+        "notes/{note_id}/edit" | "notes/{note_id}/delete" => Some(Action::AdministerMergeRequestNotes),
+        _ => None,
     }
 }
 
@@ -421,12 +450,35 @@ fn address(
     }
     if let Some(rest) = route.path.strip_prefix("/-/pages/").filter(|_| action.is_some()) {
         let (kind, rest) = rest.split_once("/{id}").unwrap();
+        if kind == "namespaces" && action == Some(Action::ReadUsers) {
+            // The page of a person, who is a Guest and called that.
+            return format!("/{}", Role::Guest.name());
+        }
         let start = if kind == "groups" { "/groups" } else { "" };
+        let on_merge_request = rest.starts_with("/merge_requests");
+        let note = if on_merge_request { place.merge_request_note } else { place.note };
         let file = rest.starts_with("/blob") || rest.starts_with("/raw");
+        let archive = rest.starts_with("/archive");
         let rest = rest
             .replace("{token_id}", &place.token.to_string())
             .replace("{user_id}", &guest.to_string())
-            .replace("{*rest}", if file { "main/README.md" } else { "main" })
+            .replace("{iid}", "1")
+            .replace("{note_id}", &note.to_string())
+            .replace("{discussion_id}", &format!("{note:040x}"))
+            .replace("{repository_id}", &place.repository.to_string())
+            .replace("{tag_name}", "latest")
+            .replace("{tag}", "r1")
+            .replace("{link_id}", &place.link.to_string())
+            .replace(
+                "{*rest}",
+                if file {
+                    "main/README.md"
+                } else if archive {
+                    "main/app.zip"
+                } else {
+                    "main"
+                },
+            )
             .replace("{sha}", "main");
         let dash = if rest.is_empty() { "" } else { "/-" };
         return format!("{start}/{}{dash}{rest}", place.path);
@@ -458,7 +510,7 @@ fn address(
             place.awards[2 * on_merge_request + of_note].to_string()
         }
         "{issue_link_id}" => place.issue_link.to_string(),
-        "{todo_id}" => "1".to_owned(),
+        "{todo_id}" | "{job_id}" => "1".to_owned(),
         "{audit_event_id}" => place.audit_event.to_string(),
         "{repository_id}" => place.repository.to_string(),
         "{branch}" | "{sha}" => "main".to_owned(),

@@ -333,3 +333,65 @@ fn personal_tokens_are_made_shown_once_and_revoked_and_nobody_elses_are_there() 
     token.get("/user").expect(401);
     assert!(browser.get(address).text.contains("Revoked access token laptop!"));
 }
+
+#[test]
+fn a_person_changes_their_name_and_nothing_else() {
+    let forge = forge!();
+    let maria = forge.person("maria");
+    let browser = Browser::signed_in(&forge, "maria");
+    let address = "/-/user_settings/profile";
+    let page = browser.get(address).expect(200).text;
+    assert!(
+        page.contains("value=\"maria Person\"")
+            && page.contains("@maria")
+            && page.contains("maria@example.com")
+    );
+    let hostile = "Maria <script>alert(1)</script>";
+    let fields =
+        [("name", hostile), ("username", "root"), ("email", "root@example.com"), ("administrator", "true")];
+    browser.post(address, &fields).expect(303);
+    let page = browser.get(address).expect(200).text;
+    assert!(
+        page.contains("You are called Maria &#60;script&#62;") && !page.contains("<script>alert"),
+        "{page}"
+    );
+    let user = forge.root().get(&format!("/users/{}", maria.id)).expect(200).json();
+    assert_eq!(
+        (&user["name"], &user["username"], &user["email"], &user["is_admin"]),
+        (&json!(hostile), &json!("maria"), &json!("maria@example.com"), &json!(false))
+    );
+    let namespace = forge.root().get("/namespaces/maria").expect(200).json();
+    assert_eq!(namespace["name"], hostile);
+    let audit = forge.root().get("/audit_events?per_page=100").expect(200).json();
+    let entry = audit.as_array().unwrap().iter().find(|entry| entry["event_name"] == "user_updated");
+    assert_eq!(entry.unwrap()["author_id"], maria.id);
+    for (name, problem) in
+        [(" ", "The name can&#39;t be blank."), (&*"x".repeat(256), "The name is too long")]
+    {
+        let answer = browser.post(address, &[("name", name)]).expect(422).text;
+        assert!(answer.contains(problem), "{answer}");
+    }
+    assert_eq!(forge.root().get(&format!("/users/{}", maria.id)).json()["name"], hostile);
+    Browser::new(&forge).get(address).expect(303);
+    Browser::new(&forge).post(address, &[("name", "x")]).expect(303);
+}
+
+#[test]
+fn a_page_that_is_none_shows_who_is_signed_in() {
+    let forge = forge!();
+    forge.person("maria");
+    let browser = Browser::signed_in(&forge, "maria");
+    for path in ["/nobody-here", "/nobody/here", "/users/nothing"] {
+        let page = browser.get(path).expect(404).text;
+        assert!(page.contains("Account of maria Person") && page.ends_with("</html>"), "{path}: {page}");
+    }
+    let page = browser.post("/dashboard", &[]).expect(405).text;
+    assert!(page.contains("Account of maria Person"));
+    // A stranger, and a session that is over, are nobody.
+    let page = Browser::new(&forge).get("/users/nothing").expect(404).text;
+    assert!(page.contains("Page not found") && !page.contains("Account of"), "{page}");
+    let over = Browser { cookie: browser.cookie.clone(), ..Browser::new(&forge) };
+    browser.post("/users/sign_out", &[]).expect(303);
+    let page = over.get("/users/nothing").expect(404).text;
+    assert!(page.contains("Page not found") && !page.contains("Account of"), "{page}");
+}

@@ -284,7 +284,9 @@ fn a_group_switches_creation_off_and_the_page_says_who_can_change_it() {
         page.contains("decided by the top-level group")
             && !page.contains("Allow project access token creation")
     );
-    owner.post(&settings, &[]).expect(422);
+    owner.post(&settings, &[]).expect(303);
+    let inside = forge.project_in(&below, "private");
+    inside.token(&["api"], 30);
 }
 
 #[test]
@@ -398,7 +400,10 @@ fn the_page_of_a_project_with_many_tokens_is_paged_and_sorted() {
     }
     let rows = |query: &str| {
         let page = browser.get(&format!("{}{query}", address(&project))).expect(200).text;
-        page.split("data-label=\"Token name\">").skip(1).map(|row| row[..8].to_owned()).collect::<Vec<_>>()
+        page.split("data-label=\"Token name\">")
+            .skip(1)
+            .map(|row| row.split('>').nth(1).unwrap_or_default()[..8].to_owned())
+            .collect::<Vec<_>>()
     };
     let first = rows("?sort=name_asc");
     assert_eq!((first.len(), first[0].as_str(), first[19].as_str()), (20, "robot 00", "robot 19"));
@@ -407,4 +412,64 @@ fn the_page_of_a_project_with_many_tokens_is_paged_and_sorted() {
     assert_eq!(rows("?sort=nonsense&page=-1").len(), 20);
     let page = browser.get(&format!("{}?sort=name_asc", address(&project))).text;
     assert!(page.contains("aria-sort=\"ascending\"") && page.contains("Page 1 of 2"));
+}
+
+#[test]
+fn one_token_has_a_page_that_says_what_it_may_do_and_what_it_did() {
+    let forge = forge!();
+    let project = forge.project("private");
+    let maria = project.member(40);
+    let browser = Browser::signed_in(&forge, &maria.username);
+    let bot = project.token_with(json!({
+        "name": "<b>release</b> robot", "scopes": ["read_repository", "read_registry"], "access_level": 30,
+        "description": "tags and \"ships\"",
+    }));
+    let page = format!("/{}/-/settings/access_tokens/{}", project.full_path, bot.token_id);
+    let list = browser.get(&format!("/{}/-/settings/access_tokens", project.full_path)).expect(200).text;
+    assert!(list.contains(&format!("<a href=\"{page}\">&#60;b&#62;release")), "{list}");
+    let text = browser.get(&page).expect(200).text;
+    assert!(text.contains("&#60;b&#62;release&#60;/b&#62; robot") && !text.contains("<b>release"));
+    assert!(text.contains("tags and &#34;ships&#34;") && text.contains("<dd>Never</dd>"));
+    assert!(!text.contains(&bot.secret) && text.contains("Nothing that the project's activity would tell."));
+    let (may, may_not) = text.split_once("It may not</h3>").unwrap();
+    for (says, allowed) in [
+        ("clone and fetch with Git", true),
+        ("pull images", true),
+        ("push with Git", false),
+        ("push images", false),
+        ("read issues", false),
+        ("create access tokens", false),
+    ] {
+        let row = format!("{says}</li>");
+        assert_eq!((may.contains(&row), may_not.contains(&row)), (allowed, !allowed), "{says}");
+    }
+    // With a use of it comes from where that was, and the audit log of what it changes.
+    let api = project.token_with(json!({ "name": "api", "scopes": ["api"], "access_level": 40 }));
+    api.put(&project.path(""), json!({ "description": "by a robot" })).expect(200);
+    api.issue(project.id, "found by a robot");
+    forge.block_on(forge.forge.write_last_uses()).unwrap();
+    let page_of_api = format!("/{}/-/settings/access_tokens/{}", project.full_path, api.token_id);
+    let text = browser.get(&page_of_api).expect(200).text;
+    assert!(text.contains("from <span class=\"mono\">127.0.0.1</span>"), "{text}");
+    assert!(text.contains("project updated") && text.contains("project access token created"), "{text}");
+    assert!(text.contains("change the project&#39;s settings</li>"), "{text}");
+    // Once it is revoked it may do nothing, and what it did is still told.
+    browser.post(&format!("{page_of_api}/revoke"), &[]).expect(303);
+    let text = browser.get(&page_of_api).expect(200).text;
+    assert!(text.contains(">Revoked</span>") && text.contains("Nothing any more"), "{text}");
+    assert!(text.contains("project updated") && !text.contains("data-ask="));
+    assert!(text.contains("“found by a robot”") && text.contains("project access token deleted"), "{text}");
+    // With its bot it goes from the list, and so does its page; the project's activity and its audit log tell the rest.
+    forge.run_jobs();
+    browser.get(&page_of_api).expect(404);
+
+    // It is there for whoever may see the list, and nowhere else.
+    let other = forge.project_in(&project.group, "private");
+    browser.get(&format!("/{}/-/settings/access_tokens/{}", other.full_path, bot.token_id)).expect(404);
+    for id in ["0", "999999", "x", "-1", "99999999999999999999"] {
+        browser.get(&format!("/{}/-/settings/access_tokens/{id}", project.full_path)).expect(404);
+    }
+    let jo = project.member(30);
+    Browser::signed_in(&forge, &jo.username).get(&page).expect(404);
+    Browser::new(&forge).get(&page).expect(303);
 }

@@ -58,3 +58,13 @@ pub fn form_number(page: &str) -> String {
     let rest = page.split("name=\"form_number\" value=\"").nth(1).expect("a form with a number");
     rest.split('"').next().unwrap_or_default().to_owned()
 }
+
+/// Returns what an authenticator with this secret (base32, spaces allowed) shows at a moment in Unix microseconds.
+#[track_caller]
+pub fn authenticator_code(secret: &str, at: i64) -> String {
+    let secret: String = secret.chars().filter(|character| !character.is_whitespace()).collect();
+    let secret = totp_rs::Secret::try_from_base32(secret).expect("base32");
+    let totp =
+        totp_rs::Builder::new().with_secret(secret).with_account_name("test").build().expect("a secret");
+    totp.generate(u64::try_from(at / 1_000_000).expect("a time")).to_string()
+}

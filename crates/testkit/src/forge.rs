@@ -12,6 +12,7 @@ use portcullis_app::random::Random;
 use portcullis_app::records::db::{Db, Target};
 use portcullis_app::records::merge_requests::{self, Heads, NewMergeRequest};
 use portcullis_app::records::projects;
+use portcullis_app::sessions::SignedIn;
 use portcullis_app::settings::Settings;
 use portcullis_app::{Forge, jobs, sessions};
 use portcullis_rules::access::{ScopeSet, act};
@@ -244,7 +245,10 @@ impl TestForge {
         self.give_password(username);
         let visitor = Viewer::anonymous(Origin::default());
         let secret = self.block_on(sessions::sign_in(&self.forge, &visitor, username, PASSWORD, "test"));
-        format!("portcullis_session={}", secret.expect("a session").reveal())
+        match secret.expect("a session") {
+            SignedIn::Session(secret) => format!("portcullis_session={}", secret.reveal()),
+            SignedIn::CodeWanted(_) => panic!("{username} has a second factor"),
+        }
     }
 
     /// Gives a person the password [`PASSWORD`].

@@ -23,7 +23,7 @@ mod postgres;
 mod program;
 pub mod registry;
 
-pub use browser::{Browser, encoded, form_number};
+pub use browser::{Browser, authenticator_code, encoded, form_number};
 pub use caller::{Answer, Caller, basic};
 pub use connection::{Connection, Reply};
 pub use forge::{Bot, Group, PASSWORD, Person, Project, TestClock, TestForge, token_secret};

@@ -2,11 +2,11 @@
 (() => {
   "use strict";
 
-  // Times are shown in the zone of whoever reads; the whole time in UTC stays in the title.
+  // Times are shown in the zone of whoever reads, days alone unless more is asked for; the whole time in UTC stays in the title.
   for (const time of document.querySelectorAll("time[data-local]")) {
     const date = new Date(time.dateTime);
     if (!Number.isNaN(date.valueOf())) {
-      time.textContent = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" }).format(date);
+      time.textContent = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: time.dataset.local || undefined }).format(date);
     }
   }
 

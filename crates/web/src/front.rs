@@ -10,10 +10,11 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::header::{CACHE_CONTROL, EXPECT, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::header::{CACHE_CONTROL, COOKIE, EXPECT, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
+use portcullis_app::access::Origin;
 use portcullis_app::metrics::RequestLabels;
 use portcullis_app::registry::ImageError;
 use tower::Service;
@@ -124,6 +125,12 @@ impl Front {
         }
         let settings = self.state.forge.settings();
         let cross_site = door == Some(Door::Pages) && pages::same_site::is_foreign(&request, settings);
+        let mut session = None;
+        if door == Some(Door::Pages) && method != Method::HEAD && request.headers().contains_key(COOKIE) {
+            let (parts, body) = request.into_parts();
+            session = pages::cookies::SESSION.read(&parts, settings);
+            request = Request::from_parts(parts, body);
+        }
         let answering = async {
             if cross_site {
                 return Ok(pages::PageError::CrossSite.into_response());
@@ -165,6 +172,10 @@ impl Front {
             "answered"
         );
         if let Some(asked) = asked.filter(|_| door == Some(Door::Pages)) {
+            if let Some(secret) = session {
+                let origin = Origin { address, request_id: Arc::clone(&request_id) };
+                pages::show_who(&mut response, &self.state, &asked, &secret, origin).await;
+            }
             pages::finish(&mut response, &asked.0, &method);
         }
         let headers = response.headers_mut();

@@ -17,7 +17,7 @@ use crate::client::Client;
 use crate::credential::Presented;
 use crate::door::Door;
 use crate::error::Refusal;
-use crate::pages::cookies;
+use crate::pages::{PageError, cookies, second_factor};
 use crate::params::query_pairs;
 use crate::rate_limit;
 
@@ -79,12 +79,16 @@ pub(crate) async fn viewer(
     let settings = state.forge.settings();
     let origin = Client::from_parts(parts).origin();
     if door == Door::Pages {
-        return match cookies::session_secret(parts, settings) {
-            Some(secret) => access::authenticate_session(&state.forge, reading, &secret, origin)
-                .await
-                .map_err(|error| Refusal::error(door, error)),
-            None => Ok(Viewer::anonymous(origin)),
+        let Some(secret) = cookies::SESSION.read(parts, settings) else {
+            return Ok(Viewer::anonymous(origin));
         };
+        let viewer = access::authenticate_session(&state.forge, reading, &secret, origin)
+            .await
+            .map_err(|error| Refusal::error(door, error))?;
+        if viewer.lacks_second_factor() && !second_factor::is_open_without(parts.uri.path()) {
+            return Err(Refusal::Page(PageError::SecondFactorFirst));
+        }
+        return Ok(viewer);
     }
     let realm = &settings.git_realm;
     let secret = match Presented::find(parts, door, settings.allow_token_in_query) {

@@ -31,11 +31,26 @@ pub async fn download(
     let revision = read.filled_text("sha");
     let path = read.filled_text("path");
     read.finish()?;
-    let archive = archives::find(&state.forge, &access, revision.as_deref(), path.as_deref(), format).await?;
+    Ok(send(&state, &access, revision.as_deref(), path.as_deref(), format, &method).await?)
+}
+
+/// Returns an archive, to be saved.
+///
+/// # Errors
+/// As [`archives::find`] and [`archives::download`].
+pub(crate) async fn send(
+    state: &AppState,
+    access: &Authorized<act::ReadCode>,
+    revision: Option<&str>,
+    path: Option<&str>,
+    format: ArchiveFormat,
+    method: &Method,
+) -> Result<Response, portcullis_app::Error> {
+    let archive = archives::find(&state.forge, access, revision, path, format).await?;
     let disposition = format!("attachment; filename=\"{}.{}\"", archive.name, format.extension());
-    let body = match method {
+    let body = match *method {
         Method::HEAD => unmeasured(),
-        _ => Body::from_stream(archives::download(&state.forge, &access, archive).await?.body),
+        _ => Body::from_stream(archives::download(&state.forge, access, archive).await?.body),
     };
     let mut response = Response::new(body);
     let kind = match format {

@@ -13,7 +13,8 @@ use crate::AppState;
 use crate::error::ApiError;
 use crate::params::Params;
 
-fn view(event: &AuditEvent) -> Value {
+/// Returns an entry as it is written.
+pub(crate) fn view(event: &AuditEvent) -> Value {
     let mut details = serde_json::from_str::<Value>(&event.details).unwrap_or_else(|_| json!({}));
     if let Some(details) = details.as_object_mut() {
         details.insert("author_name".to_owned(), json!(event.author_name));

@@ -25,8 +25,8 @@ fn view(group: &Namespace, base: &BaseUrl, viewer: &Viewer, owner: bool) -> Valu
         "description": group.description,
         "visibility": group.visibility.name(),
         "share_with_group_lock": false,
-        "require_two_factor_authentication": false,
-        "two_factor_grace_period": 48,
+        "require_two_factor_authentication": group.second_factor_required,
+        "two_factor_grace_period": 0,
         "project_creation_level": "maintainer",
         "auto_devops_enabled": null,
         "subgroup_creation_level": "maintainer",
@@ -173,6 +173,7 @@ pub async fn update(
         visibility: read.one_of("visibility", Visibility::from_name),
         token_creation_allowed: read.boolean("resource_access_token_creation_allowed"),
         lfs: read.boolean("lfs_enabled"),
+        second_factor_required: read.boolean("require_two_factor_authentication"),
         plan: read.one_of("plan", Plan::from_name),
         container_quota_bytes: quota(&mut read, "container_registry_quota_bytes"),
     };

@@ -1,9 +1,12 @@
 //! Users.
 
+use std::slice;
+
 use axum::extract::State;
 use portcullis_app::access::Authorized;
 use portcullis_app::people::{self, NewPersonRequest};
 use portcullis_app::records::users::{User, UserFilter, UserKind};
+use portcullis_app::second_factor;
 use portcullis_rules::access::act;
 use portcullis_rules::id::UserId;
 use serde::Serialize;
@@ -117,7 +120,7 @@ struct PrivateDetails {
 }
 
 impl PrivateDetails {
-    fn of(user: &User, base: &BaseUrl) -> PrivateDetails {
+    fn of(user: &User, second_factor: bool, base: &BaseUrl) -> PrivateDetails {
         let creates = user.kind == UserKind::Person && !user.external;
         PrivateDetails {
             details: UserDetails::of(user, base),
@@ -133,7 +136,7 @@ impl PrivateDetails {
             identities: [],
             can_create_group: creates,
             can_create_project: creates,
-            two_factor_enabled: false,
+            two_factor_enabled: second_factor,
             external: user.external,
             private_profile: false,
             preferred_language: "en",
@@ -141,8 +144,9 @@ impl PrivateDetails {
     }
 
     /// What only administrators see is added, and the keys are absent for everybody else.
-    fn for_administrator(user: &User, base: &BaseUrl) -> Result<Value, ApiError> {
-        let mut view = serde_json::to_value(PrivateDetails::of(user, base)).map_err(internal)?;
+    fn for_administrator(user: &User, second_factor: bool, base: &BaseUrl) -> Result<Value, ApiError> {
+        let mut view =
+            serde_json::to_value(PrivateDetails::of(user, second_factor, base)).map_err(internal)?;
         view["is_admin"] = json!(user.administrator);
         view["note"] = json!("");
         view["created_by"] = json!(user.created_by.map(|user| user.0));
@@ -162,10 +166,12 @@ pub async fn get_own(
     around: Surroundings,
 ) -> ApiResult {
     let user = people::get_own(&state.forge, &access).await?;
+    let holders = second_factor::holders_among(&state.forge, access.viewer(), slice::from_ref(&user)).await?;
+    let second_factor = !holders.is_empty();
     if user.administrator {
-        return Ok(ok(PrivateDetails::for_administrator(&user, &around.base)?));
+        return Ok(ok(PrivateDetails::for_administrator(&user, second_factor, &around.base)?));
     }
-    Ok(ok(PrivateDetails::of(&user, &around.base)))
+    Ok(ok(PrivateDetails::of(&user, second_factor, &around.base)))
 }
 
 /// Answers users.
@@ -185,12 +191,15 @@ pub async fn list(
         blocked: blocked.or(active.map(|_| false)),
         external: read.boolean("external").filter(|yes| *yes),
         without_bots: read.boolean("without_project_bots").or(humans).unwrap_or(false),
+        ..UserFilter::default()
     };
     read.finish()?;
     let found = people::list(&state.forge, &access, &filter, around.window()).await?;
     if access.viewer().is_administrator() {
-        let items: Result<Vec<_>, _> =
-            found.items.iter().map(|user| PrivateDetails::for_administrator(user, &around.base)).collect();
+        let holders = second_factor::holders_among(&state.forge, access.viewer(), &found.items).await?;
+        let view =
+            |user: &User| PrivateDetails::for_administrator(user, holders.contains(&user.id), &around.base);
+        let items: Result<Vec<_>, _> = found.items.iter().map(view).collect();
         let total = found.total;
         return Ok(around.page(portcullis_app::records::select::Listing { items: items?, total }));
     }
@@ -210,7 +219,9 @@ pub async fn get(
 ) -> ApiResult {
     let user = people::get(&state.forge, &access, user_id(&parts)?).await?;
     if access.viewer().is_administrator() {
-        return Ok(ok(PrivateDetails::for_administrator(&user, &around.base)?));
+        let holders =
+            second_factor::holders_among(&state.forge, access.viewer(), slice::from_ref(&user)).await?;
+        return Ok(ok(PrivateDetails::for_administrator(&user, !holders.is_empty(), &around.base)?));
     }
     Ok(ok(UserDetails::of(&user, &around.base)))
 }
@@ -248,7 +259,7 @@ pub async fn create(
     };
     read.finish()?;
     let user = people::create(&state.forge, &access, request).await?;
-    Ok(created(PrivateDetails::for_administrator(&user, &around.base)?))
+    Ok(created(PrivateDetails::for_administrator(&user, false, &around.base)?))
 }
 
 /// Deletes a person.
@@ -282,4 +293,18 @@ pub async fn unblock(
 ) -> ApiResult {
     let changed = people::unblock(&state.forge, &access, user_id(&parts)?).await?;
     Ok(created(changed))
+}
+
+/// Takes a person's second factor away.
+pub async fn disable_two_factor(
+    access: Authorized<act::AdministerUsers>,
+    State(state): State<AppState>,
+    parts: PathParts,
+    _params: Params,
+) -> ApiResult {
+    if !second_factor::remove_of(&state.forge, &access, user_id(&parts)?).await? {
+        let text = "Two-factor authentication is not enabled for this user";
+        return Err(portcullis_app::Error::BadRequest(text.to_owned()).into());
+    }
+    Ok(no_content())
 }

@@ -126,6 +126,20 @@ fn page(around: Around, problems: &Problems) -> PasswordPage {
     PasswordPage { around, current, password, again }
 }
 
+/// Returns what is wrong with a form in which the caller gives their password, in the field `password`.
+pub(super) fn problems_of(refusal: SignInRefusal, password: &'static str) -> Result<Problems, PageError> {
+    let mut problems = Problems::default();
+    match refusal {
+        SignInRefusal::Wrong | SignInRefusal::StartAgain => problems.add(password, "is not your password"),
+        SignInRefusal::Invalid(fields) => problems = Problems::of(fields),
+        SignInRefusal::Throttled(seconds) => {
+            problems.add(password, format!("was not looked at. {}", too_many(seconds)));
+        }
+        SignInRefusal::Internal(error) => return Err(error.into()),
+    }
+    Ok(problems)
+}
+
 /// Answers the form to change the password.
 pub async fn password_form(
     access: Authorized<act::AdministerOwnAccount>,
@@ -152,12 +166,7 @@ pub async fn change_password(
                 sessions::set_notice(&state.forge, access.viewer(), said).await?;
                 return Ok(see_other("/-/user_settings/password"));
             }
-            Err(SignInRefusal::Wrong) => problems.add("current", "is not your password"),
-            Err(SignInRefusal::Invalid(fields)) => problems = Problems::of(fields),
-            Err(SignInRefusal::Throttled(seconds)) => {
-                problems.add("current", format!("was not looked at. {}", too_many(seconds)));
-            }
-            Err(SignInRefusal::Internal(error)) => return Err(error.into()),
+            Err(refusal) => problems = problems_of(refusal, "current")?,
         }
     } else {
         problems.add("again", "is not the same");

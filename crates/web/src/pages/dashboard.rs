@@ -73,6 +73,7 @@ struct DashboardPage {
     projects: Vec<ProjectView>,
     groups: Vec<GroupView>,
     may_create: bool,
+    may_create_group: bool,
     pages: Option<Pages>,
 }
 
@@ -109,6 +110,7 @@ pub async fn show(
     });
     let page = DashboardPage {
         may_create: access.also::<act::CreateProject>().is_ok(),
+        may_create_group: access.also::<act::CreateGroup>().is_ok(),
         projects: found.map(ProjectView::of).items,
         groups: groups.items,
         around: around.of(&state, viewer).await?,

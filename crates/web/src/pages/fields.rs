@@ -71,6 +71,34 @@ impl TextField {
     }
 }
 
+/// A field for a text of several lines, in Markdown.
+#[derive(Clone, Debug, Default, Template)]
+#[template(path = "parts/text_area.html")]
+pub struct TextArea {
+    /// The name it is sent with.
+    pub name: &'static str,
+    /// Its id: there may be several on a page.
+    pub id: String,
+    /// What it is called.
+    pub label: &'static str,
+    /// What was typed.
+    pub value: String,
+    /// How many lines it shows.
+    pub lines: u32,
+    /// What helps to fill it in.
+    pub hint: &'static str,
+    /// What is wrong with it.
+    pub error: Option<String>,
+    /// Whether it must not be empty.
+    pub required: bool,
+}
+
+impl TextArea {
+    fn described_by(&self) -> Option<String> {
+        described_by(&self.id, !self.hint.is_empty(), self.error.is_some())
+    }
+}
+
 fn described_by(name: &str, hint: bool, error: bool) -> Option<String> {
     let parts = [(hint, "hint"), (error, "error")];
     let ids: Vec<_> =

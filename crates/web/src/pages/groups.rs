@@ -9,7 +9,7 @@ use portcullis_app::records::namespaces::{Namespace, NamespaceFilter};
 use portcullis_app::records::projects::{ProjectFilter, ProjectOrder};
 use portcullis_app::records::select::Window;
 use portcullis_app::{projects, sessions};
-use portcullis_rules::access::act;
+use portcullis_rules::access::{Act, act, on};
 
 use super::dashboard::{GroupView, ProjectView};
 use super::form::Form;
@@ -33,18 +33,54 @@ fn above(group: &Namespace) -> Vec<(String, String)> {
     crumbs
 }
 
+/// What the pages of a group have in common: its name, where it stands, and the ways to its other pages.
+pub(super) struct GroupHead {
+    pub name: String,
+    pub full_path: String,
+    pub initial: String,
+    /// Which of the pages it is.
+    pub at: &'static str,
+    pub shows_members: bool,
+    pub shows_settings: bool,
+    /// Names and addresses from the top down.
+    pub crumbs: Vec<(String, String)>,
+}
+
+impl GroupHead {
+    /// Returns the head of a page of the group that `access` is about. `behind` are the names after the group's own.
+    pub(super) fn of<A: Act<On = on::Group>>(
+        access: &Authorized<A>,
+        at: &'static str,
+        behind: &[&str],
+    ) -> GroupHead {
+        let group = access.namespace();
+        let own = if behind.is_empty() { String::new() } else { format!("/groups/{}", group.full_path) };
+        let mut crumbs = above(group);
+        crumbs.push((group.name.clone(), own));
+        crumbs.extend(behind.iter().map(|name| ((*name).to_owned(), String::new())));
+        GroupHead {
+            initial: group.name.chars().next().unwrap_or('?').to_uppercase().collect(),
+            name: group.name.clone(),
+            full_path: group.full_path.clone(),
+            at,
+            shows_members: access.also::<act::ReadGroupMembers>().is_ok(),
+            shows_settings: access.also::<act::UpdateGroup>().is_ok(),
+            crumbs,
+        }
+    }
+}
+
 #[derive(Template)]
 #[template(path = "group.html")]
 struct GroupPage {
     around: Around,
-    crumbs: Vec<(String, String)>,
+    head: GroupHead,
     id: i64,
-    name: String,
-    full_path: String,
     description: String,
     visibility: (&'static str, &'static str),
     may_edit: bool,
     may_create: bool,
+    may_create_group: bool,
     projects: Vec<ProjectView>,
     groups: Vec<GroupView>,
     pages: Option<Pages>,
@@ -73,12 +109,13 @@ pub async fn show(
         groups::list(&state.forge, access.viewer(), &filter, Window { limit: SUBGROUPS, offset: 0 }).await?;
     let page = GroupPage {
         around: around.of(&state, access.viewer()).await?,
-        crumbs: above(&group),
+        head: GroupHead::of(&access, "home", &[]),
         id: group.id.0,
         visibility: words::visibility(group.visibility),
         may_edit: access.also::<act::UpdateGroup>().is_ok(),
         may_create: access.role() >= Some(portcullis_rules::access::Role::Maintainer)
             && !access.viewer().is_external(),
+        may_create_group: access.also::<act::CreateSubgroup>().is_ok() && !access.viewer().is_external(),
         projects: found.map(ProjectView::of).items,
         groups: inside
             .map(|group| GroupView {
@@ -88,8 +125,6 @@ pub async fn show(
             })
             .items,
         pages,
-        name: group.name,
-        full_path: group.full_path,
         description: group.description,
     };
     Ok(html(StatusCode::OK, &page))
@@ -99,12 +134,12 @@ pub async fn show(
 #[template(path = "group_edit.html")]
 struct GroupEditPage {
     around: Around,
-    crumbs: Vec<(String, String)>,
-    name: String,
-    full_path: String,
+    head: GroupHead,
     /// The top-level group, when this is not one.
     decided_by: Option<String>,
     allowed: bool,
+    lfs: bool,
+    second_factor: bool,
 }
 
 /// Answers a group's general settings.
@@ -114,32 +149,40 @@ pub async fn edit(
     around: Around,
 ) -> PageResult {
     let group = access.namespace().clone();
-    let mut crumbs = above(&group);
-    crumbs.push((group.name.clone(), format!("/groups/{}", group.full_path)));
     let page = GroupEditPage {
         around: around.of(&state, access.viewer()).await?,
-        crumbs,
+        head: GroupHead::of(&access, "settings", &["Settings", "General"]),
         decided_by: group.parent.map(|_| group.full_path.split('/').next().unwrap_or_default().to_owned()),
         allowed: group.token_creation_allowed,
-        name: group.name,
-        full_path: group.full_path,
+        lfs: group.lfs,
+        second_factor: group.second_factor_required,
     };
     Ok(html(StatusCode::OK, &page))
 }
 
-/// Changes whether project access tokens may be created below a top-level group.
+/// Changes what the section *Permissions, LFS, 2FA* holds: at the top level all of it, below it the second factor.
 pub async fn update(
     access: Authorized<act::UpdateGroup>,
     State(state): State<AppState>,
     form: Form,
 ) -> PageResult {
-    let allowed = !form.text("resource_access_token_creation_allowed").is_empty();
-    let changes = GroupChanges { token_creation_allowed: Some(allowed), ..GroupChanges::default() };
+    let before = access.namespace();
+    let ticked = |name: &str| !form.text(name).is_empty();
+    let at_the_top = before.parent.is_none();
+    let changes = GroupChanges {
+        token_creation_allowed: at_the_top.then(|| ticked("resource_access_token_creation_allowed")),
+        lfs: at_the_top.then(|| ticked("lfs_enabled")),
+        second_factor_required: Some(ticked("require_two_factor_authentication")),
+        ..GroupChanges::default()
+    };
+    let was_allowed = before.token_creation_allowed;
     let group = groups::update(&state.forge, &access, changes).await?;
-    let said = if allowed {
-        "Saved. Project access tokens can be created in this group's projects."
-    } else {
-        "Saved. No project access tokens can be created in this group's projects; those that exist go on working."
+    let said = match (was_allowed, group.token_creation_allowed) {
+        (false, true) => "Saved. Project access tokens can be created in this group's projects.",
+        (true, false) => {
+            "Saved. No project access tokens can be created in this group's projects; those that exist go on working."
+        }
+        _ => "Saved.",
     };
     sessions::set_notice(&state.forge, access.viewer(), said).await?;
     Ok(see_other(&format!("/groups/{}/-/edit", group.full_path)))

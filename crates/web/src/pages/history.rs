@@ -9,12 +9,14 @@ use portcullis_app::comparison::{self, FileDiff};
 use portcullis_app::records::select::Window;
 use portcullis_rules::access::act;
 
+use super::author::Author;
 use super::projects::Head;
 use super::repository::{CommitLine, Spot};
 use super::words::Moment;
 use super::{Around, PageError, PageResult, Pages, html};
 use crate::AppState;
 use crate::api::{PathParts, path_text};
+use crate::pagination::encoded;
 
 /// How many commits one page shows.
 const COMMITS: i64 = 40;
@@ -75,27 +77,57 @@ pub async fn list(
 }
 
 /// A line of a difference.
-struct DiffLine<'a> {
+pub(super) struct DiffLine<'a> {
     /// The class that colours it: `add`, `del`, `hunk` or nothing.
-    class: &'static str,
+    pub class: &'static str,
     /// Its number before, and after.
-    old: Option<u32>,
-    new: Option<u32>,
-    text: &'a str,
+    pub old: Option<u32>,
+    pub new: Option<u32>,
+    pub text: &'a str,
+}
+
+/// A line that a remark is about, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LineOf {
+    /// It was there before.
+    Before(u32),
+    /// It is there after.
+    After(u32),
+}
+
+/// What was said about a line.
+pub(super) struct Remark {
+    /// The path of the file, on the side of the line.
+    pub file: String,
+    pub line: LineOf,
+    pub author: Author,
+    /// Clean HTML.
+    pub html: String,
+    /// How many answers there are.
+    pub answers: usize,
+    pub resolved: bool,
+    /// Where it is answered.
+    pub address: String,
 }
 
 /// A changed file.
-struct ChangedFile {
-    name: String,
+pub(super) struct ChangedFile {
+    pub name: String,
     /// What happened to it, in a word; nothing when it was changed.
-    what: Option<&'static str>,
+    pub what: Option<&'static str>,
     /// Why its difference is not shown.
-    unshown: Option<&'static str>,
+    pub unshown: Option<&'static str>,
     patch: String,
+    old_path: String,
+    new_path: String,
+    /// What was said about its lines.
+    remarks: Vec<Remark>,
+    /// Where something is said about them, for who may.
+    pub remark_address: Option<String>,
 }
 
 impl ChangedFile {
-    fn of(diff: FileDiff) -> ChangedFile {
+    pub(super) fn of(diff: FileDiff) -> ChangedFile {
         let what = match (diff.is_new, diff.is_deleted, diff.is_renamed) {
             (true, _, _) => Some("New"),
             (_, true, _) => Some("Deleted"),
@@ -109,13 +141,49 @@ impl ChangedFile {
             (false, false) => Some("The file is no text."),
         };
         let name = match diff.old_path == diff.new_path {
-            true => diff.new_path,
+            true => diff.new_path.clone(),
             false => format!("{} → {}", diff.old_path, diff.new_path),
         };
-        ChangedFile { name, what, unshown, patch: diff.patch }
+        let FileDiff { old_path, new_path, patch, .. } = diff;
+        ChangedFile {
+            name,
+            what,
+            unshown,
+            patch,
+            old_path,
+            new_path,
+            remarks: Vec::new(),
+            remark_address: None,
+        }
     }
 
-    fn lines(&self) -> Vec<DiffLine<'_>> {
+    /// Takes those of the remarks that are about this file.
+    pub(super) fn take(&mut self, remarks: &mut Vec<Remark>) {
+        let own = |remark: &mut Remark| match remark.line {
+            LineOf::Before(_) => remark.file == self.old_path,
+            LineOf::After(_) => remark.file == self.new_path,
+        };
+        self.remarks.extend(remarks.extract_if(.., own));
+    }
+
+    /// Lets something be said about its lines, with a form at this address.
+    pub(super) fn open_to_remarks(&mut self, form: &str) {
+        if self.unshown.is_none() {
+            let (file, before) = (encoded(&self.new_path), encoded(&self.old_path));
+            self.remark_address = Some(format!("{form}?file={file}&old_path={before}"));
+        }
+    }
+
+    /// Returns what was said about a line.
+    pub(super) fn remarks_at<'a>(&'a self, line: &DiffLine<'_>) -> Vec<&'a Remark> {
+        let here = |remark: &&Remark| match remark.line {
+            LineOf::Before(number) => line.old == Some(number),
+            LineOf::After(number) => line.new == Some(number),
+        };
+        self.remarks.iter().filter(here).collect()
+    }
+
+    pub(super) fn lines(&self) -> Vec<DiffLine<'_>> {
         lines(&self.patch)
     }
 }

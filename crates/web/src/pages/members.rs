@@ -1,19 +1,23 @@
-//! A project's members: people, whose roles are changed here, and bots, who belong to their tokens.
+//! The members of a project or a group: people, whose roles and last days are changed here, and bots, who belong to their
+//! tokens.
 
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
-use portcullis_app::access::{Authorized, authorize};
+use jiff::civil::Date;
+use portcullis_app::access::{Authorized, Viewer, authorize};
+use portcullis_app::members::{MayAdminister, MayRead};
 use portcullis_app::records::members::{Member, MemberFilter, Reach};
 use portcullis_app::records::select::Window;
 use portcullis_app::records::users::UserKind;
-use portcullis_app::{Error, members, people, sessions};
-use portcullis_rules::access::{Role, act};
-use portcullis_rules::id::UserId;
-use portcullis_rules::token::parse_date;
+use portcullis_app::{Error, members, people, sessions, tokens};
+use portcullis_rules::access::{Act, Role, act, on};
+use portcullis_rules::id::{TokenId, UserId};
+use portcullis_rules::token::{date_at, parse_date};
 
 use super::fields::{Choice, Problems, SelectField, TextField};
 use super::form::Form;
+use super::groups::GroupHead;
 use super::projects::Head;
 use super::tokens::Confirm;
 use super::words::{self, Expiry, Moment};
@@ -30,6 +34,8 @@ struct MemberView {
     username: String,
     initial: String,
     bot: bool,
+    /// The address of a bot's token, for who may see it.
+    token: Option<String>,
     own: bool,
     role: &'static str,
     expires: Option<Expiry>,
@@ -38,13 +44,34 @@ struct MemberView {
     inherited: bool,
     /// The roles to choose from; empty where there is nothing to change.
     roles: Vec<Choice>,
+    /// The date until which the membership lasts, as it stands in the form.
+    until: String,
+    /// The same as it is now.
+    until_now: String,
+    /// Why what was sent was not done.
+    problem: Option<String>,
 }
 
 struct InviteForm {
-    problem: Option<String>,
     username: TextField,
     role: SelectField,
     expires_at: TextField,
+}
+
+/// The forms and the list, the same for a project and a group.
+#[derive(Template)]
+#[template(path = "parts/members.html")]
+struct MembersPart {
+    address: String,
+    /// `project` or `group`.
+    of: &'static str,
+    problem: Option<String>,
+    invite: Option<InviteForm>,
+    /// Whether the form to add somebody was sent and came back.
+    open: bool,
+    members: Vec<MemberView>,
+    total: i64,
+    pages: Option<Pages>,
 }
 
 #[derive(Template)]
@@ -52,16 +79,26 @@ struct InviteForm {
 struct MembersPage {
     around: Around,
     head: Head,
-    invite: Option<InviteForm>,
-    members: Vec<MemberView>,
-    total: i64,
-    pages: Option<Pages>,
+    part: MembersPart,
 }
 
-fn address_of(full_path: &str) -> String {
+#[derive(Template)]
+#[template(path = "group_members.html")]
+struct GroupMembersPage {
+    around: Around,
+    head: GroupHead,
+    part: MembersPart,
+}
+
+fn address_of_project(full_path: &str) -> String {
     format!("/{full_path}/-/project_members")
 }
 
+fn address_of_group(full_path: &str) -> String {
+    format!("/groups/{full_path}/-/group_members")
+}
+
+/// What was typed to add somebody.
 #[derive(Default)]
 struct Typed<'a> {
     username: &'a str,
@@ -69,15 +106,86 @@ struct Typed<'a> {
     expires_at: &'a str,
 }
 
-async fn page(
-    state: &AppState,
-    access: &Authorized<act::ReadMembers>,
-    around: Around,
-    typed: Typed<'_>,
-    problems: &Problems,
+/// What was sent about one member, and why it was not done.
+struct Refused<'a> {
+    user: UserId,
+    role: Option<Role>,
+    until: &'a str,
+    problem: String,
+    /// Whether the caller may never do it, rather than that something was typed wrongly.
+    forbidden: bool,
+}
+
+/// What stands in the forms of a page that comes back.
+#[derive(Default)]
+struct Sent<'a> {
+    typed: Typed<'a>,
+    problems: Problems,
     problem: Option<String>,
-) -> Result<MembersPage, PageError> {
-    let (head, _) = Head::of(state, access, "members", &["Members"]).await?;
+    refused: Option<Refused<'a>>,
+}
+
+impl Sent<'_> {
+    fn status(&self) -> StatusCode {
+        match self.refused.as_ref().is_some_and(|refused| refused.forbidden) {
+            true => StatusCode::FORBIDDEN,
+            false => StatusCode::UNPROCESSABLE_ENTITY,
+        }
+    }
+}
+
+/// What the members are members of, and what the caller may do there.
+struct Home {
+    of: &'static str,
+    address: String,
+    own_role: Option<Role>,
+    administers: bool,
+    /// The address of the tokens of a project, for who may see them.
+    tokens: Option<(String, Authorized<act::ListAccessTokens>)>,
+}
+
+impl Home {
+    fn of_project<A: Act<On = on::Project>>(access: &Authorized<A>) -> Home {
+        let full_path = &access.place().full_path;
+        Home {
+            of: "project",
+            address: address_of_project(full_path),
+            own_role: access.role(),
+            administers: access.also::<act::AdministerMembers>().is_ok(),
+            tokens: access.also().ok().map(|may| (format!("/{full_path}/-/settings/access_tokens"), may)),
+        }
+    }
+
+    fn of_group<A: Act<On = on::Group>>(access: &Authorized<A>) -> Home {
+        Home {
+            of: "group",
+            address: address_of_group(&access.namespace().full_path),
+            own_role: access.role(),
+            administers: access.also::<act::AdministerGroupMembers>().is_ok(),
+            tokens: None,
+        }
+    }
+
+    /// Returns the addresses of the tokens of those bots that are the project's own.
+    async fn tokens_of(&self, state: &AppState, bots: &[UserId]) -> Result<Vec<(UserId, String)>, PageError> {
+        let Some((address, may)) = &self.tokens else { return Ok(Vec::new()) };
+        let found: Vec<(UserId, TokenId)> = tokens::of_bots(&state.forge, may, bots).await?;
+        Ok(found.into_iter().map(|(bot, token)| (bot, format!("{address}/{token}"))).collect())
+    }
+}
+
+fn is_bot(member: &Member) -> bool {
+    member.user.kind == UserKind::ProjectBot
+}
+
+async fn part(
+    state: &AppState,
+    access: &impl MayRead,
+    viewer: &Viewer,
+    home: Home,
+    around: &Around,
+    sent: Sent<'_>,
+) -> Result<MembersPart, PageError> {
     let now = state.forge.now();
     let number = around.page("page");
     let window = Window { limit: PER_PAGE, offset: (number - 1) * PER_PAGE };
@@ -92,22 +200,35 @@ async fn page(
         true => Vec::new(),
         false => members::list(&state.forge, access, Reach::Direct, &filter, whole).await?.items,
     };
-    let administers = access.also::<act::AdministerMembers>().is_ok();
-    let own_role = access.role();
-    let own = access.viewer().identity().map(|identity| identity.user);
-    let address = address_of(&head.full_path);
+    let bots: Vec<_> = direct.iter().filter(|member| is_bot(member)).map(|member| member.user.id).collect();
+    let of_bots = home.tokens_of(state, &bots).await?;
+    let own = viewer.identity().map(|identity| identity.user);
+    let address = home.address.clone();
     let total = found.total.unwrap_or_default();
     let pages = Pages::of(number, PER_PAGE, total, |page| format!("{address}?page={page}"));
-    let views = found.items.into_iter().map(|member| {
+    let mut views = Vec::new();
+    let mut refused = sent.refused;
+    let open = sent.problem.is_some() || !sent.problems.is_empty();
+    for member in found.items {
         let through = direct.iter().find(|direct| direct.user.id == member.user.id);
         let shown = through.unwrap_or(&member);
-        let bot = member.user.kind == UserKind::ProjectBot;
-        let changeable = administers && !bot && through.is_some() && Some(shown.role) <= own_role;
-        view(shown, own, bot, through.is_none(), changeable.then_some(own_role).flatten(), now)
-    });
-    let members = views.collect();
-    let invite = administers.then(|| InviteForm {
-        problem,
+        let changeable =
+            home.administers && !is_bot(&member) && through.is_some() && Some(shown.role) <= home.own_role;
+        let highest = changeable.then_some(home.own_role).flatten();
+        let mut view = view(shown, own, through.is_none(), highest, now);
+        let token = of_bots.iter().find(|(bot, _)| *bot == shown.user.id);
+        view.token = token.map(|(_, address)| address.clone());
+        if changeable && let Some(refused) = refused.take_if(|refused| refused.user == shown.user.id) {
+            view.roles = words::roles(highest, refused.role.unwrap_or(shown.role));
+            refused.until.clone_into(&mut view.until);
+            view.problem = Some(refused.problem);
+        }
+        views.push(view);
+    }
+    // Whoever it is about stands on another page of the list.
+    let problem = sent.problem.or(refused.map(|refused| refused.problem.trim_end_matches('.').to_owned()));
+    let (typed, problems) = (sent.typed, sent.problems);
+    let invite = home.administers.then(|| InviteForm {
         username: TextField::new("username", "Username")
             .with(typed.username)
             .wrong(problems.with("user_id", "The user")),
@@ -116,7 +237,7 @@ async fn page(
             label: "Role",
             hint: "",
             error: problems.with("access_level", "The role"),
-            choices: words::roles(own_role, typed.role.unwrap_or(Role::Developer)),
+            choices: words::roles(home.own_role, typed.role.unwrap_or(Role::Developer)),
         },
         expires_at: TextField::new("expires_at", "Until")
             .of_kind("date")
@@ -125,32 +246,57 @@ async fn page(
             .with(typed.expires_at)
             .wrong(problems.with("expires_at", "The date")),
     });
-    let around = around.of(state, access.viewer()).await?;
-    Ok(MembersPage { around, head, invite, members, total, pages })
+    Ok(MembersPart { address, of: home.of, problem, invite, open, members: views, total, pages })
 }
 
 fn view(
     member: &Member,
     own: Option<UserId>,
-    bot: bool,
     inherited: bool,
     highest: Option<Role>,
     now: i64,
 ) -> MemberView {
     let user = &member.user;
+    let until = member.expires_at.map(|at| date_at(at).to_string()).unwrap_or_default();
     MemberView {
         id: user.id.0,
         name: user.name.clone(),
         username: user.username.clone(),
         initial: user.name.chars().next().unwrap_or('?').to_uppercase().collect(),
-        bot,
+        bot: is_bot(member),
+        token: None,
         own: Some(user.id) == own,
         role: member.role.name(),
         expires: member.expires_at.map(|at| Expiry::at(at, now)),
         since: Moment::at(member.created_at),
         inherited,
         roles: highest.map(|highest| words::roles(Some(highest), member.role)).unwrap_or_default(),
+        until_now: until.clone(),
+        until,
+        problem: None,
     }
+}
+
+async fn page_of_project(
+    state: &AppState,
+    access: &Authorized<act::ReadMembers>,
+    around: Around,
+    sent: Sent<'_>,
+) -> Result<MembersPage, PageError> {
+    let (head, _) = Head::of(state, access, "members", &["Members"]).await?;
+    let part = part(state, access, access.viewer(), Home::of_project(access), &around, sent).await?;
+    Ok(MembersPage { around: around.of(state, access.viewer()).await?, head, part })
+}
+
+async fn page_of_group(
+    state: &AppState,
+    access: &Authorized<act::ReadGroupMembers>,
+    around: Around,
+    sent: Sent<'_>,
+) -> Result<GroupMembersPage, PageError> {
+    let head = GroupHead::of(access, "members", &["Members"]);
+    let part = part(state, access, access.viewer(), Home::of_group(access), &around, sent).await?;
+    Ok(GroupMembersPage { around: around.of(state, access.viewer()).await?, head, part })
 }
 
 /// Answers the project's members, inherited ones too.
@@ -159,30 +305,46 @@ pub async fn list(
     State(state): State<AppState>,
     around: Around,
 ) -> PageResult {
-    let page = page(&state, &access, around, Typed::default(), &Problems::default(), None).await?;
+    let page = page_of_project(&state, &access, around, Sent::default()).await?;
     Ok(html(StatusCode::OK, &page))
 }
 
-/// Adds a person by name.
-pub async fn add(
-    access: Authorized<act::AdministerMembers>,
+/// Answers the group's members, inherited ones too.
+pub async fn list_of_group(
+    access: Authorized<act::ReadGroupMembers>,
     State(state): State<AppState>,
     around: Around,
-    form: Form,
 ) -> PageResult {
+    let page = page_of_group(&state, &access, around, Sent::default()).await?;
+    Ok(html(StatusCode::OK, &page))
+}
+
+/// Reads a date that may be left out.
+fn read_date(text: &str, problems: &mut Problems) -> Option<Date> {
+    let date = parse_date(text);
+    if date.is_none() && !text.is_empty() {
+        problems.add("expires_at", "is not a date such as 2030-01-31");
+    }
+    date
+}
+
+fn read_role(form: &Form) -> Option<Role> {
+    form.text("access_level").parse().ok().and_then(Role::from_level)
+}
+
+/// Adds a person by name. Returns what is to be said, or the form as it comes back.
+async fn try_add<'a>(
+    state: &AppState,
+    access: &impl MayAdminister,
+    form: &'a Form,
+) -> Result<Result<String, Sent<'a>>, PageError> {
     let typed = Typed {
         username: form.text("username").trim().trim_start_matches('@'),
-        role: form.text("access_level").parse().ok().and_then(Role::from_level),
+        role: read_role(form),
         expires_at: form.text("expires_at").trim(),
     };
     let (mut problems, mut problem) = (Problems::default(), None);
-    let date = match typed.expires_at {
-        "" => None,
-        text => parse_date(text).or_else(|| {
-            problems.add("expires_at", "is not a date such as 2030-01-31");
-            None
-        }),
-    };
+    let date = read_date(typed.expires_at, &mut problems);
     if typed.role.is_none() {
         problems.add("access_level", "is none of those");
     }
@@ -197,11 +359,9 @@ pub async fn add(
         Err(error) => return Err(error.into()),
     };
     if let (Some(user), Some(role), true) = (user, typed.role, problems.is_empty()) {
-        match members::add(&state.forge, &access, user.id, role, date).await {
+        match members::add(&state.forge, access, user.id, role, date).await {
             Ok(member) => {
-                let said = format!("{} was added as {}.", member.user.name, member.role.name());
-                sessions::set_notice(&state.forge, access.viewer(), &said).await?;
-                return Ok(see_other(&address_of(&access.place().full_path)));
+                return Ok(Ok(format!("{} was added as {}.", member.user.name, member.role.name())));
             }
             Err(Error::Invalid(fields)) => problems = Problems::of(fields),
             Err(Error::Conflict(_)) => problems.add("user_id", "is a member already"),
@@ -209,46 +369,147 @@ pub async fn add(
             Err(error) => return Err(error.into()),
         }
     }
-    let page = page(&state, &access.also()?, around, typed, &problems, problem).await?;
-    Ok(html(StatusCode::UNPROCESSABLE_ENTITY, &page))
+    Ok(Err(Sent { typed, problems, problem, refused: None }))
+}
+
+/// Goes back to the list, which says what was done.
+async fn done(state: &AppState, viewer: &Viewer, said: &str, address: &str) -> PageResult {
+    sessions::set_notice(&state.forge, viewer, said).await?;
+    Ok(see_other(address))
+}
+
+/// Adds a person to a project.
+pub async fn add(
+    access: Authorized<act::AdministerMembers>,
+    State(state): State<AppState>,
+    around: Around,
+    form: Form,
+) -> PageResult {
+    match try_add(&state, &access, &form).await? {
+        Ok(said) => {
+            done(&state, access.viewer(), &said, &address_of_project(&access.place().full_path)).await
+        }
+        Err(sent) => {
+            let page = page_of_project(&state, &access.also()?, around, sent).await?;
+            Ok(html(StatusCode::UNPROCESSABLE_ENTITY, &page))
+        }
+    }
+}
+
+/// Adds a person to a group.
+pub async fn add_to_group(
+    access: Authorized<act::AdministerGroupMembers>,
+    State(state): State<AppState>,
+    around: Around,
+    form: Form,
+) -> PageResult {
+    match try_add(&state, &access, &form).await? {
+        Ok(said) => {
+            done(&state, access.viewer(), &said, &address_of_group(&access.namespace().full_path)).await
+        }
+        Err(sent) => {
+            let page = page_of_group(&state, &access.also()?, around, sent).await?;
+            Ok(html(StatusCode::UNPROCESSABLE_ENTITY, &page))
+        }
+    }
 }
 
 fn user_id(path: &PathParts) -> Result<UserId, PageError> {
     path_text(path, "user_id").parse().map(UserId).map_err(|_| PageError::NotFound)
 }
 
-/// Changes a person's role.
-pub async fn update(
-    access: Authorized<act::AdministerMembers>,
-    State(state): State<AppState>,
-    path: PathParts,
-    form: Form,
-) -> PageResult {
-    let role = form.text("access_level").parse().ok().and_then(Role::from_level);
-    let role = role
-        .ok_or(PageError::Refused(StatusCode::UNPROCESSABLE_ENTITY, "There is no such role.".to_owned()))?;
-    let member = members::update(&state.forge, &access, user_id(&path)?, role, None).await?;
-    let said = format!("{} is {} now.", member.user.name, member.role.name());
-    sessions::set_notice(&state.forge, access.viewer(), &said).await?;
-    Ok(see_other(&address_of(&access.place().full_path)))
+/// Changes a person's role and the date until which they are a member; a date that was not sent, or not touched, stays.
+async fn try_update<'a>(
+    state: &AppState,
+    access: &impl MayAdminister,
+    path: &PathParts,
+    form: &'a Form,
+) -> Result<Result<String, Sent<'a>>, PageError> {
+    let user = user_id(path)?;
+    let (role, until) = (read_role(form), form.all("expires_at").next().map(str::trim));
+    let touched = until.filter(|until| *until != form.text("expires_at_now"));
+    let (mut problems, mut forbidden) = (Problems::default(), false);
+    if role.is_none() {
+        problems.add("access_level", "is none of those");
+    }
+    let date = touched.map(|until| read_date(until, &mut problems));
+    if let Some(role) = role.filter(|_| problems.is_empty()) {
+        match members::update(&state.forge, access, user, role, date).await {
+            Ok(member) => {
+                let until = member.expires_at.map(|at| format!(", until {}", date_at(at)));
+                let (name, role) = (member.user.name, member.role.name());
+                return Ok(Ok(format!("{name} is {role} now{}.", until.unwrap_or_default())));
+            }
+            Err(Error::Invalid(fields)) => problems = Problems::of(fields),
+            Err(Error::Forbidden(text)) => {
+                problems.add("form", text);
+                forbidden = true;
+            }
+            // In another window they were removed.
+            Err(Error::NotFound("Member")) => return Ok(Ok("They are no member any more.".to_owned())),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let said = [("access_level", "The role"), ("expires_at", "The date"), ("form", "")];
+    let said: Vec<_> = said.iter().filter_map(|(field, label)| problems.with(field, label)).collect();
+    let problem = said.join(" ").trim().to_owned();
+    let refused = Refused { user, role, until: until.unwrap_or_default(), problem, forbidden };
+    Ok(Err(Sent { refused: Some(refused), ..Sent::default() }))
 }
 
-/// Asks before a person is removed.
-pub async fn confirm(
+/// Changes a member of a project.
+pub async fn update(
     access: Authorized<act::AdministerMembers>,
     State(state): State<AppState>,
     around: Around,
     path: PathParts,
+    form: Form,
 ) -> PageResult {
-    let member =
-        members::get(&state.forge, &access.also::<act::ReadMembers>()?, Reach::Direct, user_id(&path)?)
-            .await?;
+    match try_update(&state, &access, &path, &form).await? {
+        Ok(said) => {
+            done(&state, access.viewer(), &said, &address_of_project(&access.place().full_path)).await
+        }
+        Err(sent) => {
+            let status = sent.status();
+            let page = page_of_project(&state, &access.also()?, around, sent).await?;
+            Ok(html(status, &page))
+        }
+    }
+}
+
+/// Changes a member of a group.
+pub async fn update_of_group(
+    access: Authorized<act::AdministerGroupMembers>,
+    State(state): State<AppState>,
+    around: Around,
+    path: PathParts,
+    form: Form,
+) -> PageResult {
+    match try_update(&state, &access, &path, &form).await? {
+        Ok(said) => {
+            done(&state, access.viewer(), &said, &address_of_group(&access.namespace().full_path)).await
+        }
+        Err(sent) => {
+            let status = sent.status();
+            let page = page_of_group(&state, &access.also()?, around, sent).await?;
+            Ok(html(status, &page))
+        }
+    }
+}
+
+async fn question(
+    state: &AppState,
+    access: &impl MayRead,
+    around: Around,
+    path: &PathParts,
+    back: String,
+) -> Result<Confirm, PageError> {
+    let member = members::get(&state.forge, access, Reach::Direct, user_id(path)?).await?;
     if member.user.kind != UserKind::Person {
         return Err(PageError::NotFound);
     }
-    let back = address_of(&access.place().full_path);
-    let page = Confirm {
-        around: around.of(&state, access.viewer()).await?,
+    Ok(Confirm {
+        around,
         heading: format!("Remove {}?", member.user.name),
         text: removing(&member.user.username),
         action: format!("{back}/{}/remove", member.user.id),
@@ -257,7 +518,32 @@ pub async fn confirm(
         back,
         date: None,
         number: None,
-    };
+    })
+}
+
+/// Asks before a person is removed from a project.
+pub async fn confirm(
+    access: Authorized<act::AdministerMembers>,
+    State(state): State<AppState>,
+    around: Around,
+    path: PathParts,
+) -> PageResult {
+    let around = around.of(&state, access.viewer()).await?;
+    let back = address_of_project(&access.place().full_path);
+    let page = question(&state, &access.also::<act::ReadMembers>()?, around, &path, back).await?;
+    Ok(html(StatusCode::OK, &page))
+}
+
+/// Asks before a person is removed from a group.
+pub async fn confirm_of_group(
+    access: Authorized<act::AdministerGroupMembers>,
+    State(state): State<AppState>,
+    around: Around,
+    path: PathParts,
+) -> PageResult {
+    let around = around.of(&state, access.viewer()).await?;
+    let back = address_of_group(&access.namespace().full_path);
+    let page = question(&state, &access.also::<act::ReadGroupMembers>()?, around, &path, back).await?;
     Ok(html(StatusCode::OK, &page))
 }
 
@@ -265,20 +551,37 @@ fn removing(username: &str) -> String {
     format!("@{username} loses what the membership gave, at once. What they did stays.")
 }
 
-/// Removes a person.
+async fn try_remove(
+    state: &AppState,
+    access: &impl MayAdminister,
+    path: &PathParts,
+) -> Result<&'static str, PageError> {
+    match members::remove(&state.forge, access, user_id(path)?).await {
+        Ok(()) => Ok("The member was removed."),
+        // In another window they were removed already.
+        Err(Error::NotFound("Member")) => Ok("They are no member any more."),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes a person from a project.
 pub async fn remove(
     access: Authorized<act::AdministerMembers>,
     State(state): State<AppState>,
     path: PathParts,
     _form: Form,
 ) -> PageResult {
-    let back = address_of(&access.place().full_path);
-    let said = match members::remove(&state.forge, &access, user_id(&path)?).await {
-        Ok(()) => "The member was removed.",
-        // In another window they were removed already.
-        Err(Error::NotFound("Member")) => "They are no member any more.",
-        Err(error) => return Err(error.into()),
-    };
-    sessions::set_notice(&state.forge, access.viewer(), said).await?;
-    Ok(see_other(&back))
+    let said = try_remove(&state, &access, &path).await?;
+    done(&state, access.viewer(), said, &address_of_project(&access.place().full_path)).await
+}
+
+/// Removes a person from a group.
+pub async fn remove_from_group(
+    access: Authorized<act::AdministerGroupMembers>,
+    State(state): State<AppState>,
+    path: PathParts,
+    _form: Form,
+) -> PageResult {
+    let said = try_remove(&state, &access, &path).await?;
+    done(&state, access.viewer(), said, &address_of_group(&access.namespace().full_path)).await
 }

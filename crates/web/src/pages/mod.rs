@@ -7,23 +7,37 @@
 //! Start reading at [`tokens`], the page that the forge is about.
 
 pub mod account;
+pub mod activity;
+pub mod admin;
 pub mod assets;
+mod author;
 pub mod cookies;
 pub mod dashboard;
 pub mod design;
+pub mod discussions;
 pub mod fields;
 pub mod form;
 pub mod groups;
 pub mod history;
+pub mod images;
+pub mod issues;
 pub mod members;
+pub mod merge_requests;
+pub mod namespaces;
+pub mod new_group;
 pub mod paths;
 pub mod personal_tokens;
+pub mod profile;
 pub mod projects;
 pub mod refs;
+pub mod releases;
 pub mod repository;
 pub mod same_site;
+pub mod second_factor;
 pub mod sign_in;
+pub mod token;
 pub mod tokens;
+mod tracked;
 pub mod words;
 
 use std::sync::Arc;
@@ -31,15 +45,15 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::FromRequestParts;
 use axum::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
-    X_FRAME_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY,
+    RETRY_AFTER, X_FRAME_OPTIONS,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use portcullis_app::Error;
-use portcullis_app::access::{Refused, Viewer};
+use portcullis_app::access::{Origin, Reading, Refused, Viewer, authenticate_session};
 use portcullis_app::sessions;
 use portcullis_rules::access::Denial;
 
@@ -74,8 +88,12 @@ pub type PageResult = Result<Response, PageError>;
 pub enum PageError {
     /// Who asks is to sign in first.
     SignIn,
+    /// Who asks belongs to a group that requires a second factor, and has none yet.
+    SecondFactorFirst,
     /// There is nothing, or not for who asks.
     NotFound,
+    /// It is at this address.
+    Elsewhere(String),
     /// The address is not asked with this method.
     NoSuchMethod,
     /// What was sent did not come from a page of ours.
@@ -136,6 +154,34 @@ struct ErrorPage<'a> {
 #[derive(Clone, Debug)]
 struct ToSignIn;
 
+/// What an answer says that is no page of what was asked for, so that the front can have it said to who is signed in.
+#[derive(Clone, Debug)]
+struct Said {
+    status: StatusCode,
+    heading: &'static str,
+    text: String,
+}
+
+/// Shows on an answer that is no page of what was asked for who is signed in with the secret of a session. Nobody else has
+/// anything looked up for them here.
+pub async fn show_who(
+    response: &mut Response,
+    state: &AppState,
+    asked: &Asked,
+    secret: &str,
+    origin: Origin,
+) {
+    let Some(said) = response.extensions_mut().remove::<Said>() else { return };
+    let viewer = authenticate_session(&state.forge, &mut Reading::default(), secret, origin).await;
+    let Ok(viewer) = viewer else { return };
+    let around = Around { asked: Arc::clone(&asked.0), ..Around::bare() };
+    // Should the database not answer now, the page is fine without a name.
+    let Ok(around) = around.of(state, &viewer).await else { return };
+    let page = ErrorPage { around: &around, heading: said.heading, text: &said.text };
+    *response.body_mut() = html(said.status, &page).into_body();
+    response.headers_mut().remove(CONTENT_LENGTH);
+}
+
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         let mut internal = None;
@@ -146,6 +192,8 @@ impl IntoResponse for PageError {
                 response.extensions_mut().insert(ToSignIn);
                 return response;
             }
+            PageError::SecondFactorFirst => return see_other(second_factor::ADDRESS),
+            PageError::Elsewhere(address) => return see_other(&address),
             PageError::NotFound => (
                 StatusCode::NOT_FOUND,
                 "Page not found",
@@ -188,6 +236,9 @@ impl IntoResponse for PageError {
         };
         let around = Around::bare();
         let mut response = html(status, &ErrorPage { around: &around, heading, text: &text });
+        if status.is_client_error() {
+            response.extensions_mut().insert(Said { status, heading, text });
+        }
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -275,6 +326,8 @@ pub struct Person {
     pub username: String,
     /// The first letter of their name.
     pub initial: String,
+    /// Whether they administer the instance.
+    pub administrator: bool,
 }
 
 /// What surrounds the content of a page.
@@ -311,6 +364,7 @@ impl Around {
             name: identity.name.clone(),
             username: identity.username.clone(),
             initial: identity.name.chars().next().unwrap_or('?').to_uppercase().collect(),
+            administrator: viewer.is_administrator(),
         });
         self.notice = sessions::take_notice(&state.forge, viewer).await?;
         Ok(self)
@@ -339,6 +393,11 @@ impl Around {
     /// Returns the name of the icon.
     pub fn icon(&self) -> &'static str {
         assets::icon()
+    }
+
+    /// Returns whether this is the page at an address, whatever its parameters.
+    pub fn is_at(&self, path: &str) -> bool {
+        self.asked.split('?').next() == Some(path)
     }
 
     /// Returns whether the page is of a part of the forge that begins here.

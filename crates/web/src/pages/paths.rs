@@ -1,7 +1,8 @@
 //! Folds the addresses of pages below projects and groups, whose paths have any number of slashes, before routing.
 //!
 //! `/group/sub/app/-/settings/access_tokens` becomes `/-/pages/projects/group%2Fsub%2Fapp/settings/access_tokens`,
-//! `/groups/group/sub/-/edit` becomes `/-/pages/groups/group%2Fsub/edit`. The rules behind the route decide what such an
+//! `/groups/group/sub/-/edit` becomes `/-/pages/groups/group%2Fsub/edit`, and `/acme` alone `/-/pages/namespaces/acme`. The
+//! rules behind the route decide what such an
 //! address means, so it does not matter that the folded form can be asked for directly.
 
 use axum::http::Uri;
@@ -14,10 +15,11 @@ use crate::paths;
 const PREFIX: &str = "/-/pages/";
 
 /// Where the forge's own pages begin that belong to no project or group.
-const OWN: [&str; 4] = ["/-/assets/", "/-/user_settings/", "/users/", "/projects/"];
+const OWN: [&str; 5] = ["/-/assets/", "/-/user_settings/", "/admin/", "/users/", "/projects/"];
 
 /// Those that are one address.
-const OWN_EXACTLY: [&str; 4] = ["/", "/-/design", "/dashboard", "/projects"];
+const OWN_EXACTLY: [&str; 7] =
+    ["/", "/-/design", "/admin", "/dashboard", "/groups", "/groups/new", "/projects"];
 
 /// Longer paths name nothing.
 const MAX_PATH_BYTES: usize = 4096;
@@ -34,6 +36,7 @@ pub fn fold(uri: &Uri) -> Option<Uri> {
     if path.starts_with("/api/")
         || path.len() > MAX_PATH_BYTES
         || path.contains(".git/")
+        || OWN_EXACTLY.contains(&path)
         || paths::SUFFIXES.iter().any(|suffix| path.ends_with(suffix))
     {
         return None;
@@ -44,13 +47,21 @@ pub fn fold(uri: &Uri) -> Option<Uri> {
         Some(rest) => ("groups", rest),
         None => ("projects", path),
     };
+    // Numbers are ids, and no name is one.
+    let alone = kind == "projects"
+        && !path.contains('/')
+        && !path.ends_with(".git")
+        && !path.bytes().all(|byte| byte.is_ascii_digit());
+    let kind = if alone { "namespaces" } else { kind };
     let (place, rest) = match path.split_once("/-/") {
         Some((place, rest)) => (place, format!("/{rest}")),
         None => (path.strip_suffix(".git").unwrap_or(path), String::new()),
     };
-    let is_project = kind == "projects";
+    let (is_project, is_group) = (kind == "projects", kind == "groups");
     let first = place.split('/').next().unwrap_or_default();
-    if FullPath::parse(place).is_none() || (is_project && (is_reserved_at_top(first) || !place.contains('/')))
+    if FullPath::parse(place).is_none()
+        || (!is_group && is_reserved_at_top(first))
+        || (is_project && !place.contains('/'))
     {
         return None;
     }
@@ -80,6 +91,9 @@ mod tests {
                 "/-/pages/projects/g%2Fs%2Fapp/settings/access_tokens?page=2",
             ),
             ("/groups/g", "/-/pages/groups/g"),
+            ("/groups/g/", "/-/pages/groups/g"),
+            ("/acme?page=2", "/-/pages/namespaces/acme?page=2"),
+            ("/acme/", "/-/pages/namespaces/acme"),
             ("/groups/g/s/-/edit", "/-/pages/groups/g%2Fs/edit"),
         ] {
             assert_eq!(folded(path).as_deref(), Some(expected));
@@ -90,9 +104,16 @@ mod tests {
     fn what_is_the_forges_own_or_gits_or_nothing_stays() {
         for path in [
             "/",
-            "/app",
+            "/app.git",
+            "/17",
+            "/admin",
+            "/robots.txt",
+            "/groups",
+            "/groups/new",
             "/users/sign_in",
             "/projects/new",
+            "/admin",
+            "/admin/users/new",
             "/api/v4/projects",
             "/-/health",
             "/-/pages/projects/1",

@@ -1,20 +1,25 @@
 //! A project's first page, and making one.
 
 use askama::Template;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, RawPathParams, State};
 use axum::http::StatusCode;
-use portcullis_app::access::{Authorized, Reading};
+use axum::http::request::Parts;
+use portcullis_app::access::{Authorized, Reading, authorize_within};
 use portcullis_app::projects::{self, MergingChanges, NewProjectRequest};
 use portcullis_app::records::select::Window;
 use portcullis_app::{Error, groups, sessions};
 use portcullis_rules::access::{Act, Denial, Visibility, act, on};
 use portcullis_rules::id::NamespaceId;
+use portcullis_rules::names::IdOrPath;
 
 use super::fields::{Choice, Problems, SelectField, TextField, Tick, Ticks};
 use super::form::Form;
 use super::repository::{self, Folder, Spot};
 use super::{Around, PageError, PageResult, Pages, html, see_other, words};
 use crate::AppState;
+use crate::door::Door;
+use crate::error::Refusal;
+use crate::guard::{self, Access, Guard};
 
 /// How many namespaces there are to choose from.
 const NAMESPACES: i64 = 200;
@@ -28,6 +33,11 @@ pub(super) struct Head {
     pub at: &'static str,
     /// Whether the repository may be read, and there is something in it.
     pub shows_code: bool,
+    pub shows_activity: bool,
+    pub shows_releases: bool,
+    pub shows_images: bool,
+    pub shows_issues: bool,
+    pub shows_merge_requests: bool,
     pub shows_members: bool,
     pub shows_tokens: bool,
     /// Names and addresses from the top down.
@@ -58,11 +68,24 @@ impl Head {
             full_path: project.full_path.clone(),
             at,
             shows_code: !project.empty && access.also::<act::ReadCode>().is_ok(),
+            shows_activity: access.also::<act::ReadEvents>().is_ok(),
+            shows_releases: access.also::<act::ReadReleases>().is_ok(),
+            shows_images: state.forge.settings().container_registry
+                && access.also::<act::ReadContainerRepositories>().is_ok(),
+            shows_issues: access.also::<act::ReadIssues>().is_ok(),
+            shows_merge_requests: access.also::<act::ReadMergeRequests>().is_ok(),
             shows_members: access.also::<act::ReadMembers>().is_ok(),
             shows_tokens: access.also::<act::ListAccessTokens>().is_ok(),
             crumbs,
         };
         Ok((head, details))
+    }
+
+    /// Makes the last name but one a link.
+    pub(super) fn link_last_but_one(&mut self, address: &str) {
+        if let Some(at) = self.crumbs.len().checked_sub(2) {
+            address.clone_into(&mut self.crumbs[at].1);
+        }
     }
 }
 
@@ -82,12 +105,44 @@ struct ProjectPage {
     pages: Option<Pages>,
 }
 
+/// Like [`Authorized`], for an address that may be another one's: `/acme/app/activity` leads to the activity of `/acme/app`,
+/// unless there is a project of that name that the caller may see.
+#[derive(Debug)]
+pub struct FirstPage(Authorized<act::ReadProject>);
+
+impl Guard for FirstPage {
+    const ACCESS: Access = Access::Action(act::ReadProject::ACTION);
+}
+
+impl FromRequestParts<AppState> for FirstPage {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<FirstPage, Refusal> {
+        let mut reading = Reading::default();
+        let viewer = guard::viewer(parts, state, &mut reading, Door::Pages).await?;
+        let asked = guard::ask::<act::ReadProject>(parts, state, &mut reading, viewer, Door::Pages).await?;
+        let refused = match asked {
+            Ok(access) => return Ok(FirstPage(access)),
+            Err(refused) => refused,
+        };
+        let params = RawPathParams::from_request_parts(parts, state).await.ok();
+        let above = params.iter().flatten().find_map(|(_, path)| path.strip_suffix("/activity"));
+        if let Some(above) = above {
+            let above = IdOrPath::parse(above);
+            let viewer = refused.viewer.clone();
+            let activity =
+                authorize_within::<act::ReadEvents>(&state.forge, &mut reading, viewer, above).await;
+            if let Ok(access) = activity.map_err(|error| Refusal::error(Door::Pages, error))? {
+                let address = format!("/{}/-/activity", access.place().full_path);
+                return Err(Refusal::Page(PageError::Elsewhere(address)));
+            }
+        }
+        Err(Refusal::Page(PageError::refused(&refused)))
+    }
+}
+
 /// Answers a project's first page.
-pub async fn show(
-    access: Authorized<act::ReadProject>,
-    State(state): State<AppState>,
-    around: Around,
-) -> PageResult {
+pub async fn show(FirstPage(access): FirstPage, State(state): State<AppState>, around: Around) -> PageResult {
     let (head, details) = Head::of(&state, &access, "home", &[]).await?;
     let (mut folder, mut pages) = (None, None);
     if head.shows_code {

@@ -13,6 +13,7 @@ use portcullis_app::trees::{self, EntryKind, TreeEntry, TreeQuery, TreeWindow};
 use portcullis_app::{Error, commits::RepositoryPath};
 use portcullis_markup::{code, markdown};
 use portcullis_rules::access::act;
+use portcullis_rules::bot;
 
 use super::projects::Head;
 use super::words::{Moment, bytes};
@@ -97,6 +98,8 @@ pub(super) struct CommitLine {
     pub short: String,
     pub address: String,
     pub author: String,
+    /// Whether it says that a bot wrote it.
+    pub bot: bool,
     pub when: Moment,
 }
 
@@ -108,6 +111,7 @@ impl CommitLine {
             short: commit.id.as_str()[..8].to_owned(),
             address: format!("/{project}/-/commit/{}", commit.id),
             author: commit.author.name.clone(),
+            bot: bot::is_email_of_bot(&commit.author.email),
             when: Moment::at(commit.committer.at),
         }
     }
@@ -243,7 +247,9 @@ async fn prose(spot: &Spot, project: &str, path: &str, text: String) -> Result<S
 }
 
 /// Does work that takes the processor for a while where nobody waits behind it.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, PageError> {
+pub(super) async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, PageError> {
     tokio::task::spawn_blocking(work).await.map_err(|error| PageError::Internal(error.to_string()))
 }
 

@@ -6,8 +6,9 @@ use axum::http::header::{RETRY_AFTER, SET_COOKIE, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use portcullis_app::access::{Reading, Viewer};
-use portcullis_app::sessions::{self, SignInRefusal};
+use portcullis_app::sessions::{self, SignInRefusal, SignedIn};
 
 use super::fields::{Problems, TextField};
 use super::form::Form;
@@ -16,6 +17,12 @@ use crate::AppState;
 use crate::door::Door;
 use crate::error::Refusal;
 use crate::guard::{self, Access, Guard};
+
+/// The address of the question for a code.
+const CODE: &str = "/users/two_factor";
+
+/// How long a browser keeps what says that the password was right, in seconds. The forge forgets it after as long.
+const PENDING_SECONDS: u64 = 10 * 60;
 
 /// Whoever comes to a page that is there before one is signed in.
 #[derive(Debug)]
@@ -69,6 +76,7 @@ pub async fn form(visitor: Visitor, around: Around) -> PageResult {
     let news = match around.query("news") {
         "signed_out" => Some("You are signed out."),
         "password_chosen" => Some("Your password is set. Sign in with it."),
+        "start_again" => Some("It took too long, or there were too many wrong codes. Please sign in again."),
         "password_changed" => Some("Your password was changed. Sign in with the new one."),
         _ => None,
     };
@@ -83,7 +91,12 @@ pub(super) fn too_many(seconds: u64) -> String {
     format!("There were too many attempts. Try again in {minutes} {unit}.")
 }
 
-/// Signs somebody in.
+/// Returns what a browser calls itself.
+fn browser(parts: &Parts) -> &str {
+    parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// Signs somebody in, or has them asked for a code.
 pub async fn sign_in(
     visitor: Visitor,
     State(state): State<AppState>,
@@ -92,13 +105,21 @@ pub async fn sign_in(
     form: Form,
 ) -> PageResult {
     let (login, return_to) = (form.text("login"), form.text("return_to"));
-    let browser = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let signed_in = sessions::sign_in(&state.forge, &visitor.0, login, form.text("password"), browser).await;
+    let password = form.text("password");
+    let signed_in = sessions::sign_in(&state.forge, &visitor.0, login, password, browser(&parts)).await;
     let mut page = SignInPage::new(around, login, return_to);
     let (status, wait) = match signed_in {
-        Ok(secret) => {
+        Ok(SignedIn::Session(secret)) => {
             let mut response = see_other(safe_return(return_to));
-            let cookie = cookies::give(&parts, state.forge.settings(), secret.reveal());
+            let cookie = cookies::give_session(&parts, state.forge.settings(), secret.reveal());
+            response.headers_mut().extend(cookie.map(|cookie| (SET_COOKIE, cookie)));
+            return Ok(response);
+        }
+        Ok(SignedIn::CodeWanted(secret)) => {
+            let to = utf8_percent_encode(safe_return(return_to), NON_ALPHANUMERIC);
+            let mut response = see_other(&format!("{CODE}?return_to={to}"));
+            let cookie =
+                cookies::PENDING.give(&parts, state.forge.settings(), secret.reveal(), PENDING_SECONDS);
             response.headers_mut().extend(cookie.map(|cookie| (SET_COOKIE, cookie)));
             return Ok(response);
         }
@@ -107,8 +128,88 @@ pub async fn sign_in(
             (StatusCode::TOO_MANY_REQUESTS, Some(seconds))
         }
         Err(SignInRefusal::Internal(error)) => return Err(error.into()),
-        Err(SignInRefusal::Wrong | SignInRefusal::Invalid(_)) => {
+        Err(SignInRefusal::Wrong | SignInRefusal::StartAgain | SignInRefusal::Invalid(_)) => {
             page.problem = Some("That did not work. Check the name and the password.".to_owned());
+            (StatusCode::UNPROCESSABLE_ENTITY, None)
+        }
+    };
+    let mut response = html(status, &page);
+    response.headers_mut().extend(wait.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds))));
+    Ok(response)
+}
+
+#[derive(Template)]
+#[template(path = "sign_in_code.html")]
+struct CodePage {
+    around: Around,
+    problem: Option<String>,
+    code: TextField,
+    return_to: String,
+}
+
+impl CodePage {
+    fn new(around: Around, return_to: &str) -> CodePage {
+        let code = TextField::new("code", "Code")
+            .hint("The six digits that your authenticator shows now, or one of your recovery codes.")
+            .completed_by("one-time-code");
+        CodePage { around, problem: None, code, return_to: return_to.to_owned() }
+    }
+}
+
+/// Answers the question for a code.
+pub async fn code_form(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    around: Around,
+    parts: Parts,
+) -> PageResult {
+    let return_to = around.query("return_to").to_owned();
+    if visitor.0.identity().is_some() {
+        return Ok(see_other(safe_return(&return_to)));
+    }
+    if cookies::PENDING.read(&parts, state.forge.settings()).is_none() {
+        return Ok(see_other(SIGN_IN));
+    }
+    Ok(html(StatusCode::OK, &CodePage::new(around, &return_to)))
+}
+
+/// Signs somebody in who gave the right password before.
+pub async fn sign_in_with_code(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    around: Around,
+    parts: Parts,
+    form: Form,
+) -> PageResult {
+    let settings = state.forge.settings();
+    let pending = cookies::PENDING.read(&parts, settings).unwrap_or_default();
+    let (code, return_to) = (form.text("code"), form.text("return_to"));
+    let signed_in =
+        sessions::sign_in_with_code(&state.forge, &visitor.0, &pending, code, browser(&parts)).await;
+    let mut page = CodePage::new(around, return_to);
+    let (status, wait) = match signed_in {
+        Ok(secret) => {
+            let mut response = see_other(safe_return(return_to));
+            let cookies = [
+                cookies::give_session(&parts, settings, secret.reveal()),
+                cookies::PENDING.take_away(&parts, settings),
+            ];
+            for cookie in cookies.into_iter().flatten() {
+                response.headers_mut().append(SET_COOKIE, cookie);
+            }
+            return Ok(response);
+        }
+        Err(SignInRefusal::StartAgain | SignInRefusal::Invalid(_)) => {
+            return Ok(see_other(&format!("{SIGN_IN}?news=start_again")));
+        }
+        Err(SignInRefusal::Throttled(seconds)) => {
+            page.problem = Some(too_many(seconds));
+            (StatusCode::TOO_MANY_REQUESTS, Some(seconds))
+        }
+        Err(SignInRefusal::Internal(error)) => return Err(error.into()),
+        Err(SignInRefusal::Wrong) => {
+            page.problem =
+                Some("That did not work. Each code is good once, and for half a minute.".to_owned());
             (StatusCode::UNPROCESSABLE_ENTITY, None)
         }
     };
@@ -131,7 +232,7 @@ pub async fn sign_out(
 /// Returns the answer to somebody whose session ended.
 pub(super) fn signed_out(state: &AppState, parts: &Parts, news: &str) -> Response {
     let mut response = see_other(&format!("{SIGN_IN}?news={news}"));
-    let cookie = cookies::take_away(parts, state.forge.settings());
+    let cookie = cookies::SESSION.take_away(parts, state.forge.settings());
     response.headers_mut().extend(cookie.map(|cookie| (SET_COOKIE, cookie)));
     response
 }
@@ -201,7 +302,7 @@ pub async fn choose_password(
         Ok(()) => Ok(signed_out(&state, &parts, "password_chosen")),
         Err(SignInRefusal::Invalid(fields)) => choosing(&state, around, secret, &Problems::of(fields)).await,
         Err(SignInRefusal::Internal(error)) => Err(error.into()),
-        Err(SignInRefusal::Wrong | SignInRefusal::Throttled(_)) => {
+        Err(SignInRefusal::Wrong | SignInRefusal::StartAgain | SignInRefusal::Throttled(_)) => {
             choosing(&state, around, "", &Problems::default()).await
         }
     }

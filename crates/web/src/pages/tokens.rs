@@ -409,7 +409,7 @@ struct TokensPage {
     inactive: TokenTable,
 }
 
-fn address_of(full_path: &str) -> String {
+pub(super) fn address_of(full_path: &str) -> String {
     format!("/{full_path}/-/settings/access_tokens")
 }
 
@@ -582,7 +582,7 @@ pub(super) struct Confirm {
     pub number: Option<String>,
 }
 
-fn token_id(path: &PathParts) -> Result<TokenId, PageError> {
+pub(super) fn token_id(path: &PathParts) -> Result<TokenId, PageError> {
     path_text(path, "token_id").parse().map(TokenId).map_err(|_| PageError::NotFound)
 }
 
