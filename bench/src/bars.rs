@@ -41,6 +41,8 @@ pub const PROJECT_BESIDE_BARE: Bar = Bar::AtLeast(0.35);
 pub const READ_MILLISECONDS: Bar = Bar::AtMost(5.0);
 /// The `git` command that a person would run, beside a repository read over the API, in time.
 pub const READ_BESIDE_GIT: Bar = Bar::AtLeast(3.0);
+/// A page for people, median, in milliseconds.
+pub const PAGE_MILLISECONDS: Bar = Bar::AtMost(10.0);
 /// A page that is far away, by keyset, beside the first, in time.
 pub const FAR_PAGE: Bar = Bar::AtMost(1.2);
 /// Fetch and clone beside `git http-backend`, in requests a second.

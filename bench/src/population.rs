@@ -38,7 +38,11 @@ pub struct Population {
 
 /// Returns the secret of the token with this number.
 pub fn secret(number: u32) -> TokenSecret {
-    let mut random = Random(u64::from(number) << 20);
+    secret_of(&mut Random(u64::from(number) << 20))
+}
+
+/// Returns the next secret of a series.
+pub fn secret_of(random: &mut Random) -> TokenSecret {
     TokenSecret::generate("pcp_", |bytes| random.fill(bytes))
 }
 
@@ -92,7 +96,8 @@ impl Population {
     }
 }
 
-async fn add(
+/// Adds a token with a bot of its own; `number` is in the bot's name.
+pub async fn add(
     tx: &mut Tx,
     project: ProjectId,
     number: u32,

@@ -14,11 +14,11 @@ use portcullis_app::records::projects;
 use portcullis_rules::id::ProjectId;
 use serde_json::json;
 
+use super::reads::{self, Subject};
 use crate::bars;
-use crate::client::{self, Credential, timed};
+use crate::client::{self, Credential};
 use crate::git;
 use crate::http::Connection;
-use crate::peers::Bare;
 use crate::product::Product;
 use crate::report::{Check, Row, Side};
 use crate::run::{Stage, copy};
@@ -48,20 +48,12 @@ struct Place {
     repository: PathBuf,
 }
 
-/// What is asked for.
-struct Subject {
-    title: &'static str,
-    path: String,
-    /// What a person would ask git in the repository.
-    git: Option<Vec<&'static str>>,
-}
-
 pub fn measure(stage: &Stage) -> anyhow::Result<Vec<Row>> {
     let place = Place::make(stage)?;
     let subjects = place.subjects();
     let mut rows = Vec::new();
     for subject in &subjects {
-        rows.push(place.compare(stage, subject)?);
+        rows.push(reads::measure(stage, &place.product, subject, |_| Ok(()))?);
     }
     rows.push(place.far_page(stage)?);
     place.product.stop()?;
@@ -87,92 +79,41 @@ impl Place {
         Ok(Place { product, secret: stage.root.clone(), planned, code, repository })
     }
 
-    fn subjects(&self) -> Vec<Subject> {
+    fn subjects(&self) -> Vec<Subject<'_>> {
         let code = |rest: &str| format!("/api/v4/projects/{}{rest}", self.code);
+        let subject = |title, path, git: Option<Vec<&'static str>>| Subject {
+            title,
+            path,
+            header: ("PRIVATE-TOKEN", &self.secret),
+            git: git.map(|arguments| (self.repository.as_path(), arguments)),
+            bar: bars::READ_MILLISECONDS,
+            is_same: true,
+        };
+        let issues = format!("/api/v4/projects/{}/issues?per_page=20", self.planned);
         vec![
-            Subject {
-                title: "20 of 100,000 issues",
-                path: format!("/api/v4/projects/{}/issues?per_page=20", self.planned),
-                git: None,
-            },
-            Subject { title: "a merge request", path: code("/merge_requests/1"), git: None },
-            Subject {
-                title: "100 entries of a directory of 1,000",
-                path: code("/repository/tree?path=many&per_page=100"),
-                git: Some(vec!["ls-tree", "main:many"]),
-            },
-            Subject {
-                title: "a raw file",
-                path: code("/repository/files/many%2Ffile-0500.txt/raw?ref=main"),
-                git: Some(vec!["show", "main:many/file-0500.txt"]),
-            },
-            Subject {
-                title: "20 of 50,000 commits",
-                path: code("/repository/commits?per_page=20"),
-                git: Some(vec!["log", "-20", "main"]),
-            },
-            Subject {
-                title: "20 of 50,000 commits, page 40",
-                path: code("/repository/commits?per_page=20&page=40"),
-                git: Some(vec!["log", "-20", "--skip=780", "main"]),
-            },
+            subject("20 of 100,000 issues", issues, None),
+            subject("a merge request", code("/merge_requests/1"), None),
+            subject(
+                "100 entries of a directory of 1,000",
+                code("/repository/tree?path=many&per_page=100"),
+                Some(vec!["ls-tree", "main:many"]),
+            ),
+            subject(
+                "a raw file",
+                code("/repository/files/many%2Ffile-0500.txt/raw?ref=main"),
+                Some(vec!["show", "main:many/file-0500.txt"]),
+            ),
+            subject(
+                "20 of 50,000 commits",
+                code("/repository/commits?per_page=20"),
+                Some(vec!["log", "-20", "main"]),
+            ),
+            subject(
+                "20 of 50,000 commits, page 40",
+                code("/repository/commits?per_page=20&page=40"),
+                Some(vec!["log", "-20", "--skip=780", "main"]),
+            ),
         ]
-    }
-
-    fn compare(&self, stage: &Stage, subject: &Subject) -> anyhow::Result<Row> {
-        let headers = [("PRIVATE-TOKEN", self.secret.as_str())];
-        let mut connection = Connection::open(self.product.address())?;
-        let model = connection.send("GET", &subject.path, &headers, b"")?.expect(200)?;
-        ensure!(!model.body.is_empty(), "the answer is empty");
-        let file = stage.work.join("same-bytes.json");
-        std::fs::write(&file, &model.body)?;
-        let bare = Bare::start(&file, &stage.work)?;
-        let mut plain = Connection::open(bare.file().to)?;
-        let mut sides = vec![Side::new("portcullis"), Side::new("bare axum handler")];
-        if subject.git.is_some() {
-            sides.push(Side::new("git"));
-        }
-        let times = if stage.arguments.quick { 50 } else { 200 };
-        for _ in 0..stage.rounds() {
-            sides[0].round(&self.product.roots(), || {
-                let mut taken = Series::default();
-                for _ in 0..times {
-                    let since = Instant::now();
-                    let answer = connection.send("GET", &subject.path, &headers, b"")?;
-                    taken.push(since.elapsed().as_secs_f64() * 1e3);
-                    ensure!(answer.body == model.body, "the answer changed");
-                }
-                Ok((taken.median(), f64::from(times)))
-            })?;
-            sides[1].round(&bare.roots(), || {
-                let mut taken = Series::default();
-                for _ in 0..times {
-                    let since = Instant::now();
-                    plain.send("GET", "/file", &[], b"")?.expect(200)?;
-                    taken.push(since.elapsed().as_secs_f64() * 1e3);
-                }
-                Ok((taken.median(), f64::from(times)))
-            })?;
-            if let Some(arguments) = &subject.git {
-                let times = times / 10;
-                sides[2].round(&[], || {
-                    let mut taken = Series::default();
-                    for _ in 0..times {
-                        taken.push(timed(git::command(&self.repository).args(arguments))? * 1e3);
-                    }
-                    Ok((taken.median(), f64::from(times)))
-                })?;
-            }
-        }
-        let mut checks = vec![
-            Check::new("median", sides[0].median, "ms", Some(bars::READ_MILLISECONDS)),
-            Check::ratio(&sides[0], &sides[1], None),
-        ];
-        if let Some(git) = sides.get(2) {
-            checks.push(Check::ratio(git, &sides[0], Some(bars::READ_BESIDE_GIT)));
-        }
-        let notes = vec![format!("{} bytes; one connection, one request after another.", model.body.len())];
-        Ok(Row { title: subject.title, unit: "ms, median of a round", sides, checks, notes, void: None })
     }
 
     /// Compares the first page of a list by keyset with one that is far away.

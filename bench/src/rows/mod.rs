@@ -9,7 +9,9 @@ mod images;
 mod large_push;
 mod lfs;
 mod life;
+mod pages;
 mod project;
+mod reads;
 
 use crate::report::Row;
 use crate::run::Stage;
@@ -23,6 +25,8 @@ pub enum Name {
     Project,
     /// Lists and repository reads over the API.
     Api,
+    /// Pages, as a browser asks for them.
+    Pages,
     /// Create tokens.
     Creation,
     /// Git's requests, replayed.
@@ -41,10 +45,11 @@ pub enum Name {
 
 impl Name {
     /// All of them, in the order in which they are measured.
-    pub const ALL: [Name; 10] = [
+    pub const ALL: [Name; 11] = [
         Name::Access,
         Name::Project,
         Name::Api,
+        Name::Pages,
         Name::Creation,
         Name::Fetch,
         Name::Client,
@@ -60,6 +65,7 @@ impl Name {
             Name::Access => access::TITLE,
             Name::Project => project::TITLE,
             Name::Api => api::TITLE,
+            Name::Pages => pages::TITLE,
             Name::Creation => creation::TITLE,
             Name::Fetch => fetch::TITLE,
             Name::Client => client::TITLE,
@@ -76,6 +82,7 @@ impl Name {
             Name::Access => access::measure(stage),
             Name::Project => project::measure(stage),
             Name::Api => api::measure(stage),
+            Name::Pages => pages::measure(stage),
             Name::Creation => creation::measure(stage),
             Name::Fetch => fetch::measure(stage),
             Name::Client => client::measure(stage),
