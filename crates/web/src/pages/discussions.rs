@@ -79,7 +79,7 @@ impl Discussed for OnMergeRequest {
         iid: i64,
         again: Again,
     ) -> PageResult {
-        super::merge_requests::page(state, access, around, iid, again).await
+        super::merge_requests::overview::page(state, access, around, iid, again).await
     }
 }
 
