@@ -43,6 +43,8 @@ pub const READ_MILLISECONDS: Bar = Bar::AtMost(5.0);
 pub const READ_BESIDE_GIT: Bar = Bar::AtLeast(3.0);
 /// A page for people, median, in milliseconds.
 pub const PAGE_MILLISECONDS: Bar = Bar::AtMost(10.0);
+/// Everything a browser gets to show a page for the first time, in bytes.
+pub const FIRST_VIEW_BYTES: Bar = Bar::AtMost(61_440.0);
 /// A page that is far away, by keyset, beside the first, in time.
 pub const FAR_PAGE: Bar = Bar::AtMost(1.2);
 /// Fetch and clone beside `git http-backend`, in requests a second.

@@ -38,7 +38,7 @@ impl Running {
         Ok(self.child.try_wait()?)
     }
 
-    /// Asks it to end, and waits for that.
+    /// Asks it to end, waits for that, and ends what it leaves behind: fcgiwrap does not end the processes it made.
     pub fn stop(mut self) -> anyhow::Result<()> {
         self.end()
     }
@@ -47,9 +47,17 @@ impl Running {
         if self.child.try_wait()?.is_some() {
             return Ok(());
         }
-        let id =
-            i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("an id that is no id")?;
-        kill_process(id, Signal::TERM)?;
+        let below = tree(&[self.child.id()]);
+        let ended = self.end_itself();
+        for left in all().iter().filter(|left| below.iter().any(|stat| stat.id == left.id)) {
+            // It may be gone by now, which is as well.
+            let _ = kill_process(pid(left.id)?, Signal::TERM);
+        }
+        ended
+    }
+
+    fn end_itself(&mut self) -> anyhow::Result<()> {
+        kill_process(pid(self.child.id())?, Signal::TERM)?;
         let since = Instant::now();
         while since.elapsed() < PATIENCE {
             if self.child.try_wait()?.is_some() {
@@ -61,6 +69,10 @@ impl Running {
         self.child.wait()?;
         bail!("{} did not end when asked and was killed", self.name)
     }
+}
+
+fn pid(id: u32) -> anyhow::Result<Pid> {
+    i32::try_from(id).ok().and_then(Pid::from_raw).context("an id that is no id")
 }
 
 impl Drop for Running {

@@ -84,7 +84,7 @@ impl Place {
         let subject = |title, path, git: Option<Vec<&'static str>>| Subject {
             title,
             path,
-            header: ("PRIVATE-TOKEN", &self.secret),
+            headers: vec![("PRIVATE-TOKEN", &self.secret)],
             git: git.map(|arguments| (self.repository.as_path(), arguments)),
             bar: bars::READ_MILLISECONDS,
             is_same: true,

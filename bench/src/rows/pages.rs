@@ -1,6 +1,7 @@
 //! Pages, as a browser that is signed in asks for them: Access Tokens of a project with a thousand tokens, and the first
 //! page of a project with ten thousand files.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Stdio;
@@ -18,10 +19,13 @@ use crate::git::{self, Random};
 use crate::http::Connection;
 use crate::population;
 use crate::product::Product;
-use crate::report::Row;
+use crate::report::{Check, Row};
 use crate::run::{Stage, copy};
 
 pub const TITLE: &str = "Pages";
+
+/// What a browser takes.
+const COMPRESSED: (&str, &str) = ("Accept-Encoding", "gzip");
 
 const TOKENS: u32 = 1_000;
 const FILES: usize = 10_000;
@@ -54,19 +58,37 @@ pub fn measure(stage: &Stage) -> anyhow::Result<Vec<Row>> {
         let subject = Subject {
             title,
             path: path.to_owned(),
-            header: ("Cookie", &cookie),
+            headers: vec![("Cookie", &cookie), COMPRESSED],
             git: None,
             bar: bars::PAGE_MILLISECONDS,
             is_same: false,
         };
-        rows.push(reads::measure(stage, &product, &subject, |answer| {
-            let text = String::from_utf8_lossy(&answer.body);
-            ensure!(text.contains(expected), "{path} does not show {expected}");
+        let mut row = reads::measure(stage, &product, &subject, |answer| {
+            ensure!(answer.header("content-encoding") == Some("gzip"), "{path} is not compressed");
             Ok(())
-        })?);
+        })?;
+        let bytes = first_view(&product, &cookie, path, expected)?;
+        row.checks.push(Check::new("first view", bytes, "bytes", Some(bars::FIRST_VIEW_BYTES)));
+        rows.push(row);
     }
     product.stop()?;
     Ok(rows)
+}
+
+/// Returns how many bytes a browser gets that sees a page for the first time, with all that it is drawn with.
+fn first_view(product: &Product, cookie: &str, path: &str, expected: &str) -> anyhow::Result<f64> {
+    let mut connection = Connection::open(product.address())?;
+    let page = connection.send("GET", path, &[("Cookie", cookie)], b"")?.expect(200)?;
+    let text = String::from_utf8_lossy(&page.body);
+    ensure!(text.contains(expected), "{path} does not show {expected}");
+    let assets = text.split('"').filter(|part| part.starts_with("/-/assets/")).collect::<BTreeSet<_>>();
+    ensure!(assets.len() == 3, "{path} is drawn with {assets:?}");
+    let mut bytes = 0;
+    for path in assets.into_iter().chain([path]) {
+        let answer = connection.send("GET", path, &[("Cookie", cookie), COMPRESSED], b"")?.expect(200)?;
+        bytes += answer.bytes_on_the_wire;
+    }
+    Ok(bytes as f64)
 }
 
 /// Gives a project its tokens, through the store's own functions.

@@ -388,6 +388,38 @@ fn every_answer_says_what_a_page_may_do_and_assets_are_kept() {
     browser.get("/-/assets/pages.0000000000000000.css").expect(404);
 }
 
+/// Somebody sees how long our answers are as they pass, and has words of theirs shown beside a secret: what compresses better
+/// holds more of the secret. So no answer that holds one is compressed.
+#[test]
+fn pages_are_compressed_for_who_takes_it_and_answers_with_a_secret_are_not() {
+    let forge = forge!();
+    let (project, browser, _) = maintained(&forge);
+    let cookie = browser.cookie.clone().unwrap();
+    let takes = [("accept-encoding", "gzip, deflate, br"), ("cookie", cookie.as_str())];
+    let ask = |path: &str| browser.caller.send("GET", path, &takes, b"");
+    let plain = browser.get(&address(&project)).expect(200);
+    assert_eq!((plain.header("content-encoding"), plain.header("vary")), (None, Some("accept-encoding")));
+    let style = plain.text.split("href=\"/-/assets/pages.").nth(1).unwrap().split('"').next().unwrap();
+    for path in [address(&project), format!("/-/assets/pages.{style}")] {
+        let answer = ask(&path).expect(200);
+        assert_eq!(answer.header("content-encoding"), Some("gzip"), "{path}");
+        assert_eq!(answer.header("vary"), Some("accept-encoding"), "{path}");
+        let plain = browser.get(&path).text;
+        // Bytes that are no text came as three each.
+        assert!(answer.text.len() < plain.len(), "{path}: {} of {}", answer.text.len(), plain.len());
+    }
+    assert_eq!(ask("/nothing/here").expect(404).header("content-encoding"), None);
+    assert_eq!(ask("/api/v4/version").header("content-encoding"), None);
+
+    let number = form_number(&plain.text);
+    let fields = [("form_number", number.as_str()), ("name", "a"), ("access_level", "30"), ("scopes[]", "api")];
+    let body = portcullis_testkit::encoded(&fields);
+    let headers = [("origin", forge.url.as_str()), ("content-type", "application/x-www-form-urlencoded")];
+    let made = browser.caller.send("POST", &address(&project), &[&takes[..], &headers].concat(), body.as_bytes());
+    assert_eq!(made.header("content-encoding"), None);
+    assert!(!secret_in(&made.expect(200).text).is_empty());
+}
+
 #[test]
 fn the_page_of_a_project_with_many_tokens_is_paged_and_sorted() {
     let forge = forge!();

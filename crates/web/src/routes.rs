@@ -85,7 +85,11 @@ where
         Method::DELETE => MethodFilter::DELETE,
         _ => MethodFilter::GET,
     };
-    Route { door, method, path, access: T::ACCESS, about, handler_name, handler: on(filter, handler) }
+    let handler = match (door, &method) {
+        (Door::Pages, &Method::GET) => pages::compression::for_who_looks(on(filter, handler)),
+        _ => on(filter, handler),
+    };
+    Route { door, method, path, access: T::ACCESS, about, handler_name, handler }
 }
 
 macro_rules! table {

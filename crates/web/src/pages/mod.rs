@@ -11,6 +11,7 @@ pub mod activity;
 pub mod admin;
 pub mod assets;
 mod author;
+pub mod compression;
 pub mod cookies;
 pub mod dashboard;
 pub mod design;
