@@ -412,10 +412,12 @@ fn pages_are_compressed_for_who_takes_it_and_answers_with_a_secret_are_not() {
     assert_eq!(ask("/api/v4/version").header("content-encoding"), None);
 
     let number = form_number(&plain.text);
-    let fields = [("form_number", number.as_str()), ("name", "a"), ("access_level", "30"), ("scopes[]", "api")];
+    let fields =
+        [("form_number", number.as_str()), ("name", "a"), ("access_level", "30"), ("scopes[]", "api")];
     let body = portcullis_testkit::encoded(&fields);
     let headers = [("origin", forge.url.as_str()), ("content-type", "application/x-www-form-urlencoded")];
-    let made = browser.caller.send("POST", &address(&project), &[&takes[..], &headers].concat(), body.as_bytes());
+    let made =
+        browser.caller.send("POST", &address(&project), &[&takes[..], &headers].concat(), body.as_bytes());
     assert_eq!(made.header("content-encoding"), None);
     assert!(!secret_in(&made.expect(200).text).is_empty());
 }
