@@ -187,6 +187,7 @@ struct Top {
     at: &'static str,
     shows_code: bool,
     may_edit: bool,
+    may_delete: bool,
 }
 
 impl Top {
@@ -238,6 +239,7 @@ async fn top(
         at,
         shows_code,
         may_edit: may_change(access, found),
+        may_delete: access.also::<act::DeleteMergeRequest>().is_ok(),
     };
     Ok((head, top, project.project.default_branch))
 }
