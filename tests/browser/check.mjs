@@ -11,6 +11,7 @@ const parts = [
   await import("./journeys/second_factor.mjs"),
   await import("./journeys/administration.mjs"),
   await import("./journeys/issues.mjs"),
+  await import("./journeys/planning.mjs"),
   await import("./journeys/images.mjs"),
   await import("./journeys/groups.mjs"),
   await import("./journeys/outcome.mjs"),

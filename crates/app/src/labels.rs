@@ -40,6 +40,8 @@ pub enum WithCounts {
 /// What a client calls a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LabelReference<'a> {
+    /// Its number.
+    Id(LabelId),
     /// Its number or, when no label has it, its title.
     IdOrTitle(&'a str),
     /// Its title.
@@ -126,6 +128,9 @@ pub(crate) async fn get_called(
     called: LabelReference<'_>,
 ) -> Result<Label, Error> {
     let title = match called {
+        LabelReference::Id(id) => {
+            return labels::find(tx, project, id).await?.ok_or(Error::NotFound("Label"));
+        }
         LabelReference::Title(title) => title,
         LabelReference::IdOrTitle(text) => {
             if let Ok(id) = text.parse()

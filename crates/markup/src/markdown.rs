@@ -3,6 +3,8 @@
 
 use pulldown_cmark::{CowStr, Event, LinkType, Options, Parser, Tag, TagEnd, html};
 
+use crate::references::{Gathered, References};
+
 /// The longest text that is rendered, in bytes; a longer one is shown as it stands.
 pub const MAX_BYTES: usize = 512 * 1024;
 
@@ -26,6 +28,15 @@ pub struct Links<'a> {
 /// Returns a text in Markdown as HTML. Of images of other hosts only the words are left: to show them would tell those hosts
 /// who reads.
 pub fn render(text: &str, links: Links<'_>) -> String {
+    rendered(text, links, None)
+}
+
+/// Like [`render`], and what is only named, such as `#12` or `@maria`, becomes a link too.
+pub fn render_with_references(text: &str, links: Links<'_>, references: References<'_>) -> String {
+    rendered(text, links, Some(references))
+}
+
+fn rendered(text: &str, links: Links<'_>, references: Option<References<'_>>) -> String {
     if text.len() > MAX_BYTES {
         let mut plain = String::from("<pre>");
         crate::escape(text, &mut plain);
@@ -35,7 +46,13 @@ pub fn render(text: &str, links: Links<'_>) -> String {
     let mut events: Vec<Event<'_>> = Vec::new();
     // Which of the open links and images lead nowhere, so that their ends are left out too.
     let mut shown = Vec::new();
-    for event in Parser::new_ext(text, options) {
+    let mut gathered = references.map(Gathered::new);
+    for (event, place) in Parser::new_ext(text, options).into_offset_iter() {
+        if let Some(gathered) = &mut gathered
+            && gathered.takes(&event, text, place.start, &mut events)
+        {
+            continue;
+        }
         match event {
             Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
                 let target = link(link_type, &dest_url, links);

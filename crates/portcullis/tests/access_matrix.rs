@@ -469,6 +469,8 @@ fn address(
             .replace("{tag_name}", "latest")
             .replace("{tag}", "r1")
             .replace("{link_id}", &place.link.to_string())
+            .replace("{label_id}", &place.label.to_string())
+            .replace("{milestone_iid}", "1")
             .replace(
                 "{*rest}",
                 if file {

@@ -86,7 +86,7 @@ fn a_list_begins_empty_and_is_narrowed_ordered_and_paged() {
             "number 22",
             "<span class=\"badge accent\">Bot</span>",
             "Page 1 of 2",
-            "<span class=\"badge label\">even</span>",
+            "</svg>even</span>",
             "Confidential",
         ],
     );

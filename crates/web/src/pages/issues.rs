@@ -8,7 +8,7 @@ use portcullis_app::issues::{self, IssueChanges, IssueDetails, NewIssueRequest, 
 use portcullis_app::noteables::OnIssue;
 use portcullis_app::records::issues::{Issue, IssueFilter, IssueOrder, IssueState};
 use portcullis_app::records::select::Window;
-use portcullis_app::sessions;
+use portcullis_app::{Error, sessions};
 use portcullis_rules::access::{Act, act, on};
 use portcullis_rules::token::date_at;
 
@@ -16,14 +16,19 @@ use super::author::Author;
 use super::discussions::{About, Activity, Again, activity, iid};
 use super::form::Form;
 use super::projects::Head;
+use super::tokens::Confirm;
 use super::tracked::{
     Asked, CHANGED_MEANWHILE, Empty, Facts, FormPage, ListPage, PER_PAGE, Plan, PlanOf, Row, SENT_BEFORE,
-    Switch, Tab, Typed, Wrong, count, known_labels, labels_to, locked, mark, prose, words_of,
+    Switch, Tab, Typed, Wrong, count, known_labels, labels_in_color, locked, mark, prose, words_of,
 };
 use super::words::Moment;
 use super::{Around, PageError, PageResult, Pages, html, see_other};
 use crate::AppState;
 use crate::api::PathParts;
+
+/// What is asked before an issue is deleted.
+const DELETING: &str = "It is gone for everybody, with its discussions. Links to it lead nowhere, and its number is not used \
+     again. This cannot be undone; an issue that is done can be closed.";
 
 /// The states a list can be narrowed to: what is sent, and what is read.
 const STATES: [(&str, &str); 3] = [("opened", "Open"), ("closed", "Closed"), ("all", "All")];
@@ -155,6 +160,7 @@ struct IssuePage {
     /// Clean HTML.
     description: String,
     may_edit: bool,
+    may_delete: bool,
     facts: Facts,
     activity: Activity,
 }
@@ -192,6 +198,7 @@ pub(super) async fn page(
     let page = IssuePage {
         iid,
         may_edit: may_change(access, &issue),
+        may_delete: access.also::<act::DeleteIssue>().is_ok(),
         confidential: issue.confidential_at.is_some(),
         closed: issue.closed_at.map(|at| (Moment::at(at), issue.closed_by.as_ref().map(Author::of))),
         author: Author::of(&issue.author),
@@ -200,7 +207,7 @@ pub(super) async fn page(
         facts: Facts {
             assignees: details.assignees.iter().map(Author::of).collect(),
             reviewers: None,
-            labels: labels_to(&list, details.labels),
+            labels: labels_in_color(state, access, &list, details.labels).await?,
             milestone: issue.milestone.map(|milestone| milestone.title),
             due: issue.due_date.map(|at| date_at(at).to_string()),
             locked: issue.discussion_locked_at.is_some(),
@@ -457,4 +464,45 @@ pub async fn change_state(
     issues::update(&state.forge, &access, issue.iid, changes).await?;
     sessions::set_notice(&state.forge, access.viewer(), said).await?;
     Ok(see_other(&format!("{}/{}", list_of(&access.place().full_path), issue.iid)))
+}
+
+/// Asks before an issue is deleted.
+pub async fn confirm_deletion(
+    access: Authorized<act::DeleteIssue>,
+    State(state): State<AppState>,
+    around: Around,
+    path: PathParts,
+) -> PageResult {
+    let issue = issues::get(&state.forge, &access.also()?, iid(&path)?).await?.issue;
+    let back = format!("{}/{}", list_of(&access.place().full_path), issue.iid);
+    let page = Confirm {
+        around: around.of(&state, access.viewer()).await?,
+        heading: format!("Delete issue #{}, “{}”?", issue.iid, issue.title),
+        text: DELETING.to_owned(),
+        action: format!("{back}/delete"),
+        does: "Delete issue",
+        is_bad: true,
+        back,
+        date: None,
+        number: None,
+    };
+    Ok(html(StatusCode::OK, &page))
+}
+
+/// Deletes an issue.
+pub async fn delete(
+    access: Authorized<act::DeleteIssue>,
+    State(state): State<AppState>,
+    path: PathParts,
+    _form: Form,
+) -> PageResult {
+    let iid = iid(&path)?;
+    let said = match issues::delete(&state.forge, &access, iid).await {
+        Ok(()) => format!("Issue #{iid} was deleted."),
+        // In another window it was deleted already.
+        Err(Error::NotFound("Issue")) => format!("There is no issue #{iid} any more."),
+        Err(error) => return Err(error.into()),
+    };
+    sessions::set_notice(&state.forge, access.viewer(), &said).await?;
+    Ok(see_other(&list_of(&access.place().full_path)))
 }

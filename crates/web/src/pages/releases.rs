@@ -13,7 +13,6 @@ use portcullis_app::releases::{
     self, LINK_TYPES, NewLinkRequest, NewReleaseRequest, ReleaseChanges, ReleaseDetails,
 };
 use portcullis_app::{Error, sessions};
-use portcullis_markup::markdown;
 use portcullis_rules::access::act;
 use portcullis_rules::id::ReleaseLinkId;
 use portcullis_rules::token::{date_at, midnight, parse_date};
@@ -24,6 +23,7 @@ use super::form::Form;
 use super::projects::Head;
 use super::repository::{CommitLine, aside};
 use super::tokens::Confirm;
+use super::tracked::Prose;
 use super::words::Moment;
 use super::{Around, PageError, PageResult, Pages, html, see_other};
 use crate::AppState;
@@ -92,12 +92,8 @@ impl ReleaseView {
     async fn of(details: ReleaseDetails, project: &str, now: i64) -> Result<ReleaseView, PageError> {
         let release = details.release;
         let tag = encoded_path(&release.tag);
-        let (files, images) = (format!("/{project}/-/blob/{tag}"), format!("/{project}/-/raw/{tag}"));
-        let text = release.description.unwrap_or_default();
-        let notes = aside(move || {
-            markdown::render(&text, markdown::Links { files: &files, images: &images, folder: "" })
-        })
-        .await?;
+        let (prose, text) = (Prose::of(project, &release.tag), release.description.unwrap_or_default());
+        let notes = aside(move || prose.render(&text)).await?;
         let path = project.rsplit('/').next().unwrap_or_default();
         // An archive is made of a tag that is there, which is known by its commit.
         let sources = SOURCES.iter().filter(|_| details.commit.is_some()).map(|format| {

@@ -12,8 +12,11 @@ use portcullis_app::records::select::Window;
 use portcullis_app::records::users::{User, UserKind};
 use portcullis_app::{Error, labels, members, milestones};
 use portcullis_markup::markdown;
+use portcullis_markup::references::References;
 use portcullis_rules::access::{Act, act, on};
+use portcullis_rules::color::Color;
 use portcullis_rules::id::{MilestoneId, UserId};
+use portcullis_rules::names::{PathSegment, is_reserved_at_top};
 use portcullis_rules::token::parse_date;
 use sha2::{Digest as _, Sha256};
 
@@ -41,17 +44,51 @@ const MAX_RENDERED_BYTES: usize = 2 * 1024 * 1024;
 /// What stands in place of a text that is not shown.
 const TOO_MUCH: &str = "<p class=\"quiet\">There is more text here than a page shows.</p>";
 
+/// Where what people write about a project leads: its files, its issues and merge requests, and people.
+pub(super) struct Prose {
+    files: String,
+    images: String,
+    issues: String,
+    merge_requests: String,
+}
+
+impl Prose {
+    /// Links to files lead into `revision`.
+    pub(super) fn of(full_path: &str, revision: &str) -> Prose {
+        let revision = encoded_path(revision);
+        Prose {
+            files: format!("/{full_path}/-/blob/{revision}"),
+            images: format!("/{full_path}/-/raw/{revision}"),
+            issues: format!("/{full_path}/-/issues/"),
+            merge_requests: format!("/{full_path}/-/merge_requests/"),
+        }
+    }
+
+    /// Returns a text in Markdown as HTML.
+    pub(super) fn render(&self, text: &str) -> String {
+        let links = markdown::Links { files: &self.files, images: &self.images, folder: "" };
+        let (issues, merge_requests) = (self.issues.as_str(), self.merge_requests.as_str());
+        let references = References { issues, merge_requests, is_name };
+        markdown::render_with_references(text, links, references)
+    }
+}
+
+/// Returns whether the page of a person or a group can be at `/` and this. Numbers are ids, and no name is one.
+fn is_name(name: &str) -> bool {
+    PathSegment::parse(name).is_ok()
+        && !is_reserved_at_top(name)
+        && !name.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Returns texts in Markdown as HTML. What is linked is in the default branch.
 pub(super) async fn prose(head: &Head, branch: &str, texts: Vec<String>) -> Result<Vec<String>, PageError> {
-    let at = |page: &str| format!("/{}/-/{page}/{}", head.full_path, encoded_path(branch));
-    let (files, images) = (at("blob"), at("raw"));
+    let prose = Prose::of(&head.full_path, branch);
     let work = move || {
         let mut left = MAX_RENDERED_BYTES;
-        let links = markdown::Links { files: &files, images: &images, folder: "" };
         let render = |text: String| match left.checked_sub(text.len()) {
             Some(rest) => {
                 left = rest;
-                markdown::render(&text, links)
+                prose.render(&text)
             }
             None => TOO_MUCH.to_owned(),
         };
@@ -63,6 +100,13 @@ pub(super) async fn prose(head: &Head, branch: &str, texts: Vec<String>) -> Resu
 /// Returns a text as a form sends it, with the ends of lines that everything else has.
 pub(super) fn text_of(form: &Form, name: &str) -> String {
     form.text(name).replace("\r\n", "\n")
+}
+
+/// Returns what a list is to be searched for.
+pub(super) fn sought(around: &Around, name: &str) -> String {
+    // A NUL is in no text that is kept, and not every database could look for one.
+    let text = around.query(name).trim().chars().filter(|character| *character != '\0');
+    text.take(MAX_SEARCH_CHARACTERS).collect()
 }
 
 /// What was asked of a list.
@@ -91,12 +135,7 @@ impl Asked {
             let wanted = around.query(name);
             known.iter().find(|(word, _)| *word == wanted).or(known.first()).map_or("", |(word, _)| *word)
         };
-        // A NUL is in no text that is kept, and not every database could look for one.
-        let text = |name: &str| {
-            let text = around.query(name).trim();
-            let kept = text.chars().filter(|character| *character != '\0').take(MAX_SEARCH_CHARACTERS);
-            kept.collect::<String>()
-        };
+        let text = |name: &str| sought(around, name);
         Asked {
             state: one_of("state", states),
             search: text("search"),
@@ -173,7 +212,7 @@ impl Asked {
     }
 
     /// Returns the project's labels to be chosen from, and the one that was asked for.
-    pub(super) fn label_choices(&self, known: &[Label]) -> Vec<Choice> {
+    pub(super) fn label_choices(&self, known: &[Label]) -> LabelChoices {
         let mut titles: Vec<_> = known.iter().map(|label| label.title.clone()).collect();
         if !self.label.is_empty() && !titles.contains(&self.label) {
             titles.push(self.label.clone());
@@ -184,8 +223,27 @@ impl Asked {
             value: title.clone(),
             label: title,
         });
-        std::iter::once(any).chain(each).collect()
+        let choices = std::iter::once(any).chain(each).collect();
+        let colors = known.iter().filter_map(|label| Some((label.title.clone(), color_of(label)?)));
+        LabelChoices { choices, colors: colors.collect() }
     }
+}
+
+/// The labels to choose from, with the colours of those that there are.
+pub(super) struct LabelChoices {
+    pub choices: Vec<Choice>,
+    colors: Vec<(String, String)>,
+}
+
+impl LabelChoices {
+    fn color(&self, title: &str) -> Option<&str> {
+        self.colors.iter().find(|(known, _)| known == title).map(|(_, color)| color.as_str())
+    }
+}
+
+/// Returns the colour of a label as a page may draw with it.
+pub(super) fn color_of(label: &Label) -> Option<String> {
+    Color::parse(&label.color).map(|color| color.as_str().to_owned())
 }
 
 /// One of the states that a list can be narrowed to.
@@ -239,7 +297,7 @@ pub(super) struct ListPage {
     pub begin: Option<(&'static str, String)>,
     pub tabs: Vec<Tab>,
     pub asked: Asked,
-    pub labels: Vec<Choice>,
+    pub labels: LabelChoices,
     pub assignees: Vec<Choice>,
     pub sorts: Vec<Choice>,
     pub rows: Vec<Row>,
@@ -582,8 +640,7 @@ pub(super) fn words_of(typed: &Typed, problems: &Problems) -> (TextField, TextAr
 pub(super) struct Facts {
     pub assignees: Vec<Author>,
     pub reviewers: Option<Vec<Author>>,
-    /// Each with the address of the list of all that have it.
-    pub labels: Vec<(String, String)>,
+    pub labels: Vec<LabelLink>,
     pub milestone: Option<String>,
     pub due: Option<String>,
     /// Whether only members comment.
@@ -591,13 +648,42 @@ pub(super) struct Facts {
     pub approved_by: Option<Vec<Author>>,
 }
 
+/// A label, with the address of the list of all that have it.
+pub(super) struct LabelLink {
+    pub title: String,
+    pub color: Option<String>,
+    pub address: String,
+}
+
+impl LabelLink {
+    pub(super) fn of(list: &str, label: &Label) -> LabelLink {
+        LabelLink { color: color_of(label), ..LabelLink::titled(list, label.title.clone()) }
+    }
+
+    fn titled(list: &str, title: String) -> LabelLink {
+        let address = format!("{list}?state=all&label={}", encoded(&title));
+        LabelLink { title, color: None, address }
+    }
+}
+
 /// Returns labels, each with the address of the list of all that have it.
-pub(super) fn labels_to(list: &str, labels: impl IntoIterator<Item = String>) -> Vec<(String, String)> {
-    let to = |label: String| {
-        let address = format!("{list}?state=all&label={}", encoded(&label));
-        (label, address)
+pub(super) fn labels_to(list: &str, labels: impl IntoIterator<Item = String>) -> Vec<LabelLink> {
+    labels.into_iter().map(|title| LabelLink::titled(list, title)).collect()
+}
+
+/// Returns labels in their colours, of the project's labels that there are to choose from.
+pub(super) async fn labels_in_color<A: Act<On = on::Project>>(
+    state: &AppState,
+    access: &Authorized<A>,
+    list: &str,
+    labels: Vec<String>,
+) -> Result<Vec<LabelLink>, PageError> {
+    let known = if labels.is_empty() { Vec::new() } else { known_labels(state, access).await? };
+    let link = |title: String| match known.iter().find(|label| label.title == title) {
+        Some(label) => LabelLink::of(list, label),
+        None => LabelLink::titled(list, title),
     };
-    labels.into_iter().map(to).collect()
+    Ok(labels.into_iter().map(link).collect())
 }
 
 #[cfg(test)]
@@ -611,6 +697,15 @@ mod tests {
         assert_eq!(mark("a", None), mark("a", Some("")));
         assert_ne!(mark_of("x"), mark("b", Some("x")));
         assert_ne!(mark_of("x"), mark_of("y"));
+    }
+
+    #[test]
+    fn a_name_leads_to_a_page_and_never_to_one_of_the_forges_own() {
+        let prose = Prose::of("a/b", "main");
+        assert_eq!(prose.render("@maria"), "<p><a href=\"/maria\">@maria</a></p>\n");
+        for text in ["@admin", "@dashboard", "@API", "@17", "@-", "@.x", "@a..b", "@a.git", "@info"] {
+            assert!(!prose.render(text).contains("<a "), "{text}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 pub mod content;
 pub mod deciding;
+pub mod deletion;
 pub mod overview;
 pub mod writing;
 
@@ -163,6 +164,7 @@ struct Top {
     at: &'static str,
     shows_code: bool,
     may_edit: bool,
+    may_delete: bool,
 }
 
 impl Top {
@@ -214,6 +216,7 @@ async fn top(
         at,
         shows_code,
         may_edit: may_change(access, found),
+        may_delete: access.also::<act::DeleteMergeRequest>().is_ok(),
     };
     Ok((head, top, project.project.default_branch))
 }
