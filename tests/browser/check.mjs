@@ -14,6 +14,7 @@ const parts = [
   await import("./journeys/planning.mjs"),
   await import("./journeys/images.mjs"),
   await import("./journeys/groups.mjs"),
+  await import("./journeys/settings.mjs"),
   await import("./journeys/outcome.mjs"),
 ];
 

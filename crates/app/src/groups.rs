@@ -376,10 +376,11 @@ pub async fn set_plan(
 /// # Errors
 /// The database's.
 pub async fn delete(forge: &Forge, access: &Authorized<act::DeleteGroup>) -> Result<(), Error> {
-    let group = access.namespace();
     let now = forge.now();
-    let by = access.viewer().identity().map(|identity| identity.user);
     let mut tx = forge.db().begin().await?;
+    let access = access.again(forge, &mut tx).await?;
+    let group = access.namespace();
+    let by = access.viewer().identity().map(|identity| identity.user);
     for project in namespaces::projects_inside(&mut tx, group.id).await? {
         project_use_cases::end(forge, &mut tx, portcullis_rules::id::ProjectId(project), by).await?;
     }

@@ -629,12 +629,13 @@ pub async fn set_archived(
 ) -> Result<ProjectDetails, Error> {
     let now = forge.now();
     let mut tx = forge.db().begin().await?;
+    let access = access.again(forge, &mut tx).await?;
     projects::set_archived(&mut tx, access.project(), archived, now).await?;
     let event = if archived { "project_archived" } else { "project_unarchived" };
     let entry = Entry::project(access.project(), &access.place().full_path, event);
     audit::record(&mut tx, access.viewer(), entry, now).await?;
     tx.commit().await?;
-    details(forge, access).await
+    details(forge, &access).await
 }
 
 /// Deletes a project: it is gone for everybody at once, its bots end in the same transaction, and a job removes
@@ -644,6 +645,7 @@ pub async fn set_archived(
 /// The database's.
 pub async fn delete(forge: &Forge, access: &Authorized<act::DeleteProject>) -> Result<(), Error> {
     let mut tx = forge.db().begin().await?;
+    let access = access.again(forge, &mut tx).await?;
     let by = access.viewer().identity().map(|identity| identity.user);
     end(forge, &mut tx, access.project(), by).await?;
     let entry = Entry::project(access.project(), &access.place().full_path, "project_deleted");

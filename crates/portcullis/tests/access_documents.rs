@@ -156,6 +156,8 @@ fn question(route: &Route, action: Action) -> &'static str {
         (Access::OneOf(_), Action::PushCode) => " with `service=git-receive-pack`",
         (Access::OneOf(_), Action::ReadGroup) => " of a group",
         (Access::OneOf(_), Action::ReadUsers) => " of anything else",
+        (Access::OneOf(_), Action::UpdateProject) => "",
+        (Access::OneOf(_), Action::ArchiveProject) => " of an archived project",
         (Access::OneOf(_), other) => panic!("{route:?}: say how {} is asked for", other.name()),
         _ => "",
     }

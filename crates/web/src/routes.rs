@@ -517,6 +517,13 @@ pub fn table() -> Vec<Route> {
             POST "/groups" "create a group" => pages::new_group::create;
             GET "/-/pages/namespaces/{id}" "a person, at `/{person}`; of a group's name, to its page" => pages::namespaces::show;
             GET "/-/pages/projects/{id}" "a project, also at `/{project}`" => pages::projects::show;
+            GET "/-/pages/projects/{id}/edit" "a project's settings" => pages::project_settings::show;
+            POST "/-/pages/projects/{id}/edit" "change a project's settings" => pages::project_settings::update;
+            GET "/-/pages/projects/{id}/edit/archive" "ask before archiving a project" => pages::project_settings::confirm_archiving;
+            POST "/-/pages/projects/{id}/edit/archive" "make a project read-only" => pages::project_settings::archive;
+            POST "/-/pages/projects/{id}/edit/unarchive" "make a project writable again" => pages::project_settings::unarchive;
+            GET "/-/pages/projects/{id}/edit/delete" "ask before deleting a project" => pages::deletion::confirm_of_project;
+            POST "/-/pages/projects/{id}/edit/delete" "delete a project" => pages::deletion::delete_project;
             GET "/-/pages/projects/{id}/activity" "what happened in a project, also at `/{project}/activity`" => pages::activity::list;
             GET "/-/pages/projects/{id}/tree" "the files of the default branch" => pages::repository::tree;
             GET "/-/pages/projects/{id}/tree/{*rest}" "a folder" => pages::repository::tree;
@@ -614,6 +621,8 @@ pub fn table() -> Vec<Route> {
             GET "/-/pages/groups/{id}" "a group, also at `/groups/{group}`" => pages::groups::show;
             GET "/-/pages/groups/{id}/edit" "a group's settings" => pages::groups::edit;
             POST "/-/pages/groups/{id}/edit" "change a group's settings" => pages::groups::update;
+            GET "/-/pages/groups/{id}/edit/delete" "ask before deleting a group" => pages::deletion::confirm_of_group;
+            POST "/-/pages/groups/{id}/edit/delete" "delete a group" => pages::deletion::delete_group;
             GET "/-/pages/groups/{id}/group_members" "members of a group" => pages::members::list_of_group;
             POST "/-/pages/groups/{id}/group_members" "add a member to a group" => pages::members::add_to_group;
             POST "/-/pages/groups/{id}/group_members/{user_id}" "change a group member's role, and until when" => pages::members::update_of_group;

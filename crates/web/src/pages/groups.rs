@@ -3,17 +3,22 @@
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
-use portcullis_app::access::Authorized;
+use portcullis_app::access::{Authorized, Viewer, authorize};
 use portcullis_app::groups::{self, GroupChanges};
 use portcullis_app::records::namespaces::{Namespace, NamespaceFilter};
 use portcullis_app::records::projects::{ProjectFilter, ProjectOrder};
 use portcullis_app::records::select::Window;
 use portcullis_app::{projects, sessions};
-use portcullis_rules::access::{Act, act, on};
+use portcullis_rules::access::{Act, Visibility, act, on};
+use portcullis_rules::id::NamespaceId;
+use portcullis_rules::names::IdOrPath;
 
 use super::dashboard::{GroupView, ProjectView};
+use super::fields::{TextArea, TextField, Ticks};
 use super::form::Form;
-use super::{Around, PageResult, Pages, html, see_other, words};
+use super::project_settings::changed;
+use super::tokens::Wrong;
+use super::{Around, PageError, PageResult, Pages, html, see_other, words};
 use crate::AppState;
 
 /// How many projects a page shows.
@@ -135,11 +140,93 @@ pub async fn show(
 struct GroupEditPage {
     around: Around,
     head: GroupHead,
+    general: GeneralForm,
+    may_delete: bool,
     /// The top-level group, when this is not one.
     decided_by: Option<String>,
     allowed: bool,
     lfs: bool,
     second_factor: bool,
+}
+
+/// The section that says what a group is called and who sees it.
+struct GeneralForm {
+    problem: Option<String>,
+    name: TextField,
+    description: TextArea,
+    visibility: Ticks,
+    /// What it was when the page was made: where that is what is sent, it stays as it is.
+    visibility_now: String,
+}
+
+/// Returns how visible something in a group may be at most, as far as the viewer can know: who cannot see the group is told
+/// when it is too much.
+pub(super) async fn widest_visibility(
+    state: &AppState,
+    viewer: &Viewer,
+    within: Option<NamespaceId>,
+) -> Result<Visibility, PageError> {
+    let Some(id) = within else { return Ok(Visibility::Public) };
+    let reference = Some(IdOrPath::Id(id.0));
+    let found = authorize::<act::ReadGroup>(&state.forge, viewer.clone(), reference).await?;
+    Ok(found.map_or(Visibility::Public, |group| group.namespace().visibility))
+}
+
+impl GeneralForm {
+    async fn of(
+        state: &AppState,
+        access: &Authorized<act::UpdateGroup>,
+        came: Option<(&Form, Wrong)>,
+    ) -> Result<GeneralForm, PageError> {
+        let group = access.namespace();
+        let (form, wrong) = came.unzip();
+        let wrong = wrong.unwrap_or_default();
+        let text = |name: &str, in_force: &str| form.map_or(in_force, |form| form.text(name)).to_owned();
+        let in_force = group.visibility.name();
+        let chosen = Visibility::from_name(&text("visibility", in_force)).unwrap_or(group.visibility);
+        let problems = &wrong.problems;
+        Ok(GeneralForm {
+            name: TextField::new("name", "Group name")
+                .with(text("name", &group.name))
+                .wrong(problems.with("name", "The name")),
+            description: TextArea {
+                name: "description",
+                id: "description".to_owned(),
+                label: "Description",
+                value: text("description", &group.description),
+                lines: 3,
+                hint: "What it is for, in a sentence or two.",
+                error: problems.with("description", "The description"),
+                required: false,
+            },
+            visibility: words::visibilities(
+                widest_visibility(state, access.viewer(), group.parent).await?,
+                chosen,
+                problems.with("visibility_level", "It"),
+            ),
+            visibility_now: text("visibility_now", in_force),
+            problem: wrong.problem,
+        })
+    }
+}
+
+async fn edit_page(
+    state: &AppState,
+    access: &Authorized<act::UpdateGroup>,
+    around: Around,
+    came: Option<(&Form, Wrong)>,
+) -> Result<GroupEditPage, PageError> {
+    let group = access.namespace();
+    Ok(GroupEditPage {
+        general: GeneralForm::of(state, access, came).await?,
+        may_delete: access.also::<act::DeleteGroup>().is_ok(),
+        around: around.of(state, access.viewer()).await?,
+        head: GroupHead::of(access, "settings", &["Settings", "General"]),
+        decided_by: group.parent.map(|_| group.full_path.split('/').next().unwrap_or_default().to_owned()),
+        allowed: group.token_creation_allowed,
+        lfs: group.lfs,
+        second_factor: group.second_factor_required,
+    })
 }
 
 /// Answers a group's general settings.
@@ -148,23 +235,60 @@ pub async fn edit(
     State(state): State<AppState>,
     around: Around,
 ) -> PageResult {
-    let group = access.namespace().clone();
-    let page = GroupEditPage {
-        around: around.of(&state, access.viewer()).await?,
-        head: GroupHead::of(&access, "settings", &["Settings", "General"]),
-        decided_by: group.parent.map(|_| group.full_path.split('/').next().unwrap_or_default().to_owned()),
-        allowed: group.token_creation_allowed,
-        lfs: group.lfs,
-        second_factor: group.second_factor_required,
-    };
+    let page = edit_page(&state, &access, around, None).await?;
     Ok(html(StatusCode::OK, &page))
 }
 
-/// Changes what the section *Permissions, LFS, 2FA* holds: at the top level all of it, below it the second factor.
+/// Changes what one section of the settings holds.
 pub async fn update(
     access: Authorized<act::UpdateGroup>,
     State(state): State<AppState>,
+    around: Around,
     form: Form,
+) -> PageResult {
+    match form.text("section") {
+        "" => update_permissions(&access, &state, &form).await,
+        "general" => update_general(&access, &state, around, &form).await,
+        _ => Err(PageError::NotAForm),
+    }
+}
+
+/// Changes what a group is called and who sees it.
+async fn update_general(
+    access: &Authorized<act::UpdateGroup>,
+    state: &AppState,
+    around: Around,
+    form: &Form,
+) -> PageResult {
+    let visibility = changed(form, "visibility").map(Visibility::from_name);
+    let mut wrong = Wrong::default();
+    if visibility == Some(None) {
+        wrong.problems.add("visibility_level", "is none of those");
+    } else {
+        let changes = GroupChanges {
+            name: Some(form.text("name").to_owned()),
+            // Browsers send the ends of lines in two characters.
+            description: Some(form.text("description").replace("\r\n", "\n").trim().to_owned()),
+            visibility: visibility.flatten(),
+            ..GroupChanges::default()
+        };
+        match groups::update(&state.forge, access, changes).await {
+            Ok(group) => {
+                sessions::set_notice(&state.forge, access.viewer(), "Saved.").await?;
+                return Ok(see_other(&format!("/groups/{}/-/edit", group.full_path)));
+            }
+            Err(error) => wrong = Wrong::of(error)?,
+        }
+    }
+    let page = edit_page(state, access, around, Some((form, wrong))).await?;
+    Ok(html(StatusCode::UNPROCESSABLE_ENTITY, &page))
+}
+
+/// Changes what the section *Permissions, LFS, 2FA* holds: at the top level all of it, below it the second factor.
+async fn update_permissions(
+    access: &Authorized<act::UpdateGroup>,
+    state: &AppState,
+    form: &Form,
 ) -> PageResult {
     let before = access.namespace();
     let ticked = |name: &str| !form.text(name).is_empty();
@@ -176,7 +300,7 @@ pub async fn update(
         ..GroupChanges::default()
     };
     let was_allowed = before.token_creation_allowed;
-    let group = groups::update(&state.forge, &access, changes).await?;
+    let group = groups::update(&state.forge, access, changes).await?;
     let said = match (was_allowed, group.token_creation_allowed) {
         (false, true) => "Saved. Project access tokens can be created in this group's projects.",
         (true, false) => {

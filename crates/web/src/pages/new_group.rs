@@ -10,7 +10,7 @@ use portcullis_rules::access::{Visibility, act};
 use portcullis_rules::id::NamespaceId;
 use portcullis_rules::names::{IdOrPath, PathSegment};
 
-use super::fields::{Problems, TextField, Tick, Ticks};
+use super::fields::{Problems, TextField, Ticks};
 use super::form::Form;
 use super::{Around, PageError, PageResult, html, see_other, words};
 use crate::AppState;
@@ -67,14 +67,8 @@ async fn page(
 ) -> Result<NewGroupPage, PageError> {
     let (problems, problem) = wrong;
     let text = |name: &str| typed.map_or("", |form| form.text(name)).to_owned();
-    let chosen = if text("visibility").is_empty() { "private".to_owned() } else { text("visibility") };
+    let chosen = Visibility::from_name(&text("visibility")).unwrap_or(Visibility::Private);
     let widest = parent.as_ref().map_or(Visibility::Public, |parent| parent.visibility);
-    let offered = Visibility::ALL.into_iter().filter(|visibility| *visibility <= widest);
-    let ticks = offered.map(|visibility| {
-        let (label, says) = words::visibility(visibility);
-        let value = visibility.name().to_owned();
-        Tick { ticked: value == chosen, value, label: label.to_owned(), says: says.to_owned() }
-    });
     Ok(NewGroupPage {
         name: TextField::new("name", "Group name")
             .with(text("name"))
@@ -88,15 +82,7 @@ async fn page(
             .optional()
             .with(text("description"))
             .wrong(problems.with("description", "The description")),
-        visibility: Ticks {
-            name: "visibility",
-            id: "visibility",
-            legend: "Who sees it",
-            hint: "",
-            error: problems.with("visibility_level", "It"),
-            kind: "radio",
-            ticks: ticks.collect(),
-        },
+        visibility: words::visibilities(widest, chosen, problems.with("visibility_level", "It")),
         around: around.of(state, access.viewer()).await?,
         parent,
         problem,

@@ -12,7 +12,7 @@ use portcullis_rules::access::{Act, Denial, Visibility, act, on};
 use portcullis_rules::id::NamespaceId;
 use portcullis_rules::names::IdOrPath;
 
-use super::fields::{Choice, Problems, SelectField, TextField, Tick, Ticks};
+use super::fields::{Choice, Problems, SelectField, TextField, Ticks};
 use super::form::Form;
 use super::repository::{self, Folder, Spot};
 use super::{Around, PageError, PageResult, Pages, html, see_other, words};
@@ -40,6 +40,7 @@ pub(super) struct Head {
     pub shows_merge_requests: bool,
     pub shows_members: bool,
     pub shows_tokens: bool,
+    pub shows_settings: bool,
     /// Names and addresses from the top down.
     pub crumbs: Vec<(String, String)>,
 }
@@ -76,6 +77,9 @@ impl Head {
             shows_merge_requests: access.also::<act::ReadMergeRequests>().is_ok(),
             shows_members: access.also::<act::ReadMembers>().is_ok(),
             shows_tokens: access.also::<act::ListAccessTokens>().is_ok(),
+            // Of an archived project the settings say how to end that.
+            shows_settings: access.also::<act::UpdateProject>().is_ok()
+                || access.also::<act::ArchiveProject>().is_ok(),
             crumbs,
         };
         Ok((head, details))
@@ -217,12 +221,7 @@ async fn page(
             Choice { value, label: namespace.full_path, chosen }
         })
         .collect();
-    let chosen = if text("visibility").is_empty() { "private".to_owned() } else { text("visibility") };
-    let ticks = Visibility::ALL.into_iter().map(|visibility| {
-        let (label, says) = words::visibility(visibility);
-        let value = visibility.name().to_owned();
-        Tick { ticked: value == chosen, value, label: label.to_owned(), says: says.to_owned() }
-    });
+    let chosen = Visibility::from_name(&text("visibility")).unwrap_or(Visibility::Private);
     Ok(NewProjectPage {
         around: around.of(state, access.viewer()).await?,
         problem,
@@ -245,15 +244,7 @@ async fn page(
             .optional()
             .with(text("description"))
             .wrong(problems.with("description", "The description")),
-        visibility: Ticks {
-            name: "visibility",
-            id: "visibility",
-            legend: "Who sees it",
-            hint: "",
-            error: problems.with("visibility_level", "It"),
-            kind: "radio",
-            ticks: ticks.collect(),
-        },
+        visibility: words::visibilities(Visibility::Public, chosen, problems.with("visibility_level", "It")),
         with_readme: typed.is_some_and(|form| !form.text("readme").is_empty()),
     })
 }

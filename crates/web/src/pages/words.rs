@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use portcullis_rules::access::{Role, ScopeSet, Visibility};
 use portcullis_rules::token::{MICROSECONDS, date_at};
 
-use super::fields::{Choice, Tick};
+use super::fields::{Choice, Tick, Ticks};
 
 /// An expiry date is near when it comes within this long, in microseconds.
 const SOON: i64 = 7 * 24 * 60 * 60 * MICROSECONDS;
@@ -136,6 +136,24 @@ pub fn visibility(visibility: Visibility) -> (&'static str, &'static str) {
         Visibility::Private => ("Private", "Members see it, and nobody else."),
         Visibility::Internal => ("Internal", "Everybody who is signed in and not external sees it."),
         Visibility::Public => ("Public", "Everybody sees it, also without signing in."),
+    }
+}
+
+/// Returns the field to choose who sees something, up to `widest`.
+pub fn visibilities(widest: Visibility, chosen: Visibility, error: Option<String>) -> Ticks {
+    let ticks = Visibility::ALL.into_iter().filter(|offered| *offered <= widest).map(|offered| {
+        let (label, says) = visibility(offered);
+        let value = offered.name().to_owned();
+        Tick { ticked: offered == chosen, value, label: label.to_owned(), says: says.to_owned() }
+    });
+    Ticks {
+        name: "visibility",
+        id: "visibility",
+        legend: "Who sees it",
+        hint: "",
+        error,
+        kind: "radio",
+        ticks: ticks.collect(),
     }
 }
 
