@@ -13,6 +13,7 @@ const parts = [
   await import("./journeys/issues.mjs"),
   await import("./journeys/images.mjs"),
   await import("./journeys/groups.mjs"),
+  await import("./journeys/group_tokens.mjs"),
   await import("./journeys/outcome.mjs"),
 ];
 
