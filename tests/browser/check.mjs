@@ -15,6 +15,7 @@ const parts = [
   await import("./journeys/images.mjs"),
   await import("./journeys/groups.mjs"),
   await import("./journeys/settings.mjs"),
+  await import("./journeys/group_tokens.mjs"),
   await import("./journeys/outcome.mjs"),
 ];
 

@@ -801,6 +801,27 @@ where
         Ok(Authorized { viewer: self.viewer.clone(), place, act: PhantomData })
     }
 
+    /// Asks for a permission at each of some projects, and returns the proofs about those where the caller has it.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn wherever<B: Act<On = on::Project>>(
+        &self,
+        forge: &Forge,
+        tx: &mut Tx,
+        projects: Vec<ProjectId>,
+    ) -> Result<Vec<Authorized<B>>, Error> {
+        let mut proofs = Vec::new();
+        for project in projects {
+            match self.elsewhere::<B>(forge, tx, Some(IdOrPath::Id(project.0))).await {
+                Ok(access) => proofs.push(access),
+                Err(Error::Refused(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(proofs)
+    }
+
     /// Asks again inside the transaction that will act: is the credential alive, is the user not blocked, does the
     /// role still suffice, *now*? Time has passed since the guard, and a body was waited for.
     ///

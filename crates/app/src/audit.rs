@@ -7,6 +7,7 @@ use futures_util::Stream;
 use futures_util::stream::try_unfold;
 use portcullis_rules::access::act;
 use portcullis_rules::id::{AuditEventId, ProjectId, TokenId, UserId};
+use portcullis_rules::names::IdOrPath;
 use portcullis_store::audit_events::{
     self, AuditAuthor, AuditEntity, AuditEvent, AuditEventFilter, AuditEventsOf, NewAuditEvent,
 };
@@ -24,6 +25,9 @@ pub const MAX_EXPORTED_EVENTS: i64 = 100_000;
 
 /// How many entries of an export are read, and held in memory, at once.
 const EXPORTED_AT_ONCE: i64 = 1000;
+
+/// Of how many groups and of how many projects a group's token is told what it changed: those it changed last.
+const ENTITIES_OF_TOKEN: i64 = 50;
 
 /// How the system itself is called in the log.
 const SYSTEM: &str = "(system)";
@@ -171,6 +175,36 @@ pub async fn list_of_project(
 ) -> Result<Listing<AuditEvent>, Error> {
     let mut tx = forge.db().read().await?;
     Ok(audit_events::list(&mut tx, AuditEventsOf::Project(access.project()), filter, window).await?)
+}
+
+/// Returns what was done to a token of a group, and what was done with it to that group, to groups inside it and to projects,
+/// as far as the caller may read the audit logs of these.
+///
+/// # Errors
+/// The database's.
+pub async fn list_of_group_token(
+    forge: &Forge,
+    access: &Authorized<act::ReadGroupAuditEvents>,
+    token: TokenId,
+    window: Window,
+) -> Result<Listing<AuditEvent>, Error> {
+    let mut tx = forge.db().read().await?;
+    let own = access.namespace().id;
+    let mut groups = vec![own];
+    for group in audit_events::groups_of_token(&mut tx, token, ENTITIES_OF_TOKEN).await? {
+        let reference = Some(IdOrPath::Id(group.0));
+        match access.elsewhere::<act::ReadGroupAuditEvents>(forge, &mut tx, reference).await {
+            Ok(proof) if proof.namespace().id != own => groups.push(proof.namespace().id),
+            Ok(_) | Err(Error::Refused(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let projects = audit_events::projects_of_token(&mut tx, token, ENTITIES_OF_TOKEN).await?;
+    let projects = access.wherever::<act::ReadAuditEvents>(forge, &mut tx, projects).await?;
+    let projects: Vec<_> = projects.iter().map(Authorized::project).collect();
+    let of = AuditEventsOf::Several { groups: &groups, projects: &projects };
+    let filter = AuditEventFilter { life_of: Some(token), ..AuditEventFilter::default() };
+    Ok(audit_events::list(&mut tx, of, &filter, window).await?)
 }
 
 /// Returns one entry of a project's audit log.

@@ -3,7 +3,7 @@
 
 use jiff::civil::Date;
 use portcullis_rules::access::{
-    Act, Action, Caller, CallerKind, Facts, Known, ResourceFacts, Role, ScopeSet, act, decide, on,
+    Act, Action, Caller, CallerKind, Facts, Known, ResourceFacts, Role, ScopeSet, Visibility, act, decide, on,
 };
 use portcullis_rules::bot::{self, Home};
 use portcullis_rules::id::{NamespaceId, TokenId, UserId};
@@ -198,7 +198,8 @@ pub async fn get<P: TokenHome>(
 }
 
 /// Returns what the rules would say to the bot of a token about each of some actions, with the role and the scopes that it
-/// has now. The project or group is taken as it is, but not as archived.
+/// has now. A project is taken as it is, but not as archived. What is asked about a group is good for everything below it, so
+/// it is taken as private: nothing is promised that a private project would refuse.
 pub fn powers<P: TokenHome>(
     access: &Authorized<P::List>,
     token: &AccessToken,
@@ -212,25 +213,29 @@ pub fn powers<P: TokenHome>(
     });
     let facts = match P::facts(Some(access.place())) {
         Facts::Resource(Some(facts)) => {
-            Facts::Resource(Some(ResourceFacts { role: token.role, archived: false, ..facts }))
+            let visibility = match P::home(access.place()) {
+                Home::Project(_) => facts.visibility,
+                Home::Group(_) => Visibility::Private,
+            };
+            Facts::Resource(Some(ResourceFacts { visibility, role: token.role, archived: false, ..facts }))
         }
         other => other,
     };
     actions.iter().map(|action| decide(&caller, &facts, *action).is_ok()).collect()
 }
 
-/// Returns the newest token of the project that each of these bots has, so that a list of members can lead to it. Who is no
-/// bot of the project is not in the answer.
+/// Returns the newest token of the project or group that each of these bots has, so that a list of members can lead to it.
+/// Whose home is elsewhere is not in the answer.
 ///
 /// # Errors
 /// The database's.
-pub async fn of_bots(
+pub async fn of_bots<P: TokenHome>(
     forge: &Forge,
-    access: &Authorized<act::ListAccessTokens>,
+    access: &Authorized<P::List>,
     bots: &[UserId],
 ) -> Result<Vec<(UserId, TokenId)>, Error> {
     let mut tx = forge.db().read().await?;
-    Ok(access_tokens::newest_of_bots(&mut tx, access.project(), bots).await?)
+    Ok(access_tokens::newest_of_bots(&mut tx, home_of(access), bots).await?)
 }
 
 async fn find(tx: &mut Tx, home: Home, id: TokenId) -> Result<AccessToken, Error> {
@@ -402,7 +407,7 @@ pub enum Creation {
     Open,
     /// The operator switched the feature off.
     Off,
-    /// The top-level group forbids it for all projects below.
+    /// The top-level group forbids it for itself and all below.
     ClosedByGroup,
     /// The plan of the top-level namespace does not include it.
     NotInPlan,

@@ -360,13 +360,14 @@ impl TokenOrder {
     }
 }
 
-/// Returns the newest token of a project that each of these bots has, in one question. Who has none is not in the answer.
+/// Returns the newest token of a project or group that each of these bots has, in one question. Who has none is not in the
+/// answer.
 ///
 /// # Errors
 /// The database's.
 pub async fn newest_of_bots(
     tx: &mut Tx,
-    project: ProjectId,
+    home: Home,
     bots: &[UserId],
 ) -> Result<Vec<(UserId, TokenId)>, Error> {
     if bots.is_empty() {
@@ -374,12 +375,16 @@ pub async fn newest_of_bots(
     }
     // The ids are our own numbers, so they can stand in the text.
     let ids: Vec<_> = bots.iter().map(ToString::to_string).collect();
+    let column = match home {
+        Home::Project(_) => "project_id",
+        Home::Group(_) => "namespace_id",
+    };
     let query = Query::new(format!(
-        "SELECT user_id, MAX(id) FROM access_tokens WHERE project_id = $1 AND retired_at IS NULL AND user_id IN ({}) \
+        "SELECT user_id, MAX(id) FROM access_tokens WHERE {column} = $1 AND retired_at IS NULL AND user_id IN ({}) \
          GROUP BY user_id",
         ids.join(", ")
     ));
-    tx.all(&query, &[V::from(project.0)], |row| Ok((UserId(row.get(0)?), TokenId(row.get(1)?)))).await
+    tx.all(&query, &[V::from(home.number())], |row| Ok((UserId(row.get(0)?), TokenId(row.get(1)?)))).await
 }
 
 /// What a list of tokens is narrowed to. Times are Unix microseconds.

@@ -1,9 +1,9 @@
 //! The audit log: who changed what, with which credential, from where.
 
-use portcullis_rules::id::{AuditEventId, ProjectId, TokenId, UserId};
+use portcullis_rules::id::{AuditEventId, NamespaceId, ProjectId, TokenId, UserId};
 
 use crate::db::{Error, Row, Tx, V, statements};
-use crate::select::{Conditions, Listing, Paging, Window};
+use crate::select::{Conditions, Listing, Paging, Value, Window};
 
 /// What an entry is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +73,9 @@ pub struct AuditEvent {
 statements! {
     INSERT = "INSERT INTO audit_events (author_id, author_name, token_id, address, entity_type, entity_id, entity_path, \
         event_name, target_type, target_id, details, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+    ENTITIES_OF_TOKEN = "SELECT entity_id FROM (SELECT entity_type, entity_id, id FROM audit_events WHERE token_id = $1 \
+        ORDER BY id DESC LIMIT 10000) recent WHERE entity_type = $2 AND entity_id IS NOT NULL \
+        GROUP BY entity_id ORDER BY MAX(id) DESC LIMIT $3";
 }
 
 /// Adds an entry.
@@ -116,11 +119,39 @@ fn read(row: &Row<'_>) -> Result<AuditEvent, Error> {
     })
 }
 
+async fn entities_of_token(tx: &mut Tx, token: TokenId, kind: &str, limit: i64) -> Result<Vec<i64>, Error> {
+    tx.all(&ENTITIES_OF_TOKEN, &[V::from(token.0), V::from(kind), V::from(limit)], |row| row.get(0)).await
+}
+
+/// Returns the projects about which there are entries of what was done with a token, the latest first. Of very many entries
+/// the newest are looked at.
+///
+/// # Errors
+/// The database's.
+pub async fn projects_of_token(tx: &mut Tx, token: TokenId, limit: i64) -> Result<Vec<ProjectId>, Error> {
+    Ok(entities_of_token(tx, token, "Project", limit).await?.into_iter().map(ProjectId).collect())
+}
+
+/// Returns the groups about which there are such entries, likewise.
+///
+/// # Errors
+/// The database's.
+pub async fn groups_of_token(tx: &mut Tx, token: TokenId, limit: i64) -> Result<Vec<NamespaceId>, Error> {
+    Ok(entities_of_token(tx, token, "Group", limit).await?.into_iter().map(NamespaceId).collect())
+}
+
 /// Which entries a list is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AuditEventsOf {
+pub enum AuditEventsOf<'a> {
     /// A project's.
     Project(ProjectId),
+    /// Those of some groups and of some projects.
+    Several {
+        /// The groups; what is inside them does not count.
+        groups: &'a [NamespaceId],
+        /// The projects.
+        projects: &'a [ProjectId],
+    },
     /// The whole instance's.
     Instance,
 }
@@ -169,13 +200,23 @@ pub struct AuditEventFilter {
 /// The database's.
 pub async fn list(
     tx: &mut Tx,
-    of: AuditEventsOf,
+    of: AuditEventsOf<'_>,
     filter: &AuditEventFilter,
     window: Window,
 ) -> Result<Listing<AuditEvent>, Error> {
     let mut conditions = Conditions::default();
-    if let AuditEventsOf::Project(project) = of {
-        conditions.and("entity_type = 'Project' AND entity_id = ?", [project.0.into()]);
+    match of {
+        AuditEventsOf::Project(project) => {
+            conditions.and("entity_type = 'Project' AND entity_id = ?", [project.0.into()]);
+        }
+        AuditEventsOf::Several { groups, projects } => {
+            let groups = groups.iter().map(|group| ("Group", group.0));
+            let all: Vec<_> = groups.chain(projects.iter().map(|project| ("Project", project.0))).collect();
+            let any = vec!["(entity_type = ? AND entity_id = ?)"; all.len()].join(" OR ");
+            let values = all.into_iter().flat_map(|(kind, id)| [Value::from(kind), Value::from(id)]);
+            conditions.and(if any.is_empty() { "1 = 0" } else { &any }, values);
+        }
+        AuditEventsOf::Instance => {}
     }
     match &filter.author {
         Some(AuditAuthor::User(user)) => conditions.and("author_id = ?", [user.0.into()]),

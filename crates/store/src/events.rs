@@ -3,7 +3,7 @@
 use portcullis_rules::id::{EventId, ProjectId, TokenId, UserId};
 
 use crate::db::{Error, Row, Tx, V, statements};
-use crate::select::{Conditions, Listing, Window};
+use crate::select::{Conditions, Listing, Value, Window};
 use crate::users::{self, User};
 
 /// An entry to be added.
@@ -61,6 +61,8 @@ statements! {
         details, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id";
     SET_DETAILS = "UPDATE events SET details = $2 WHERE id = $1";
     DETAILS = "SELECT details FROM events WHERE id = $1";
+    PROJECTS_OF_TOKEN = "SELECT project_id FROM (SELECT project_id, id FROM events WHERE token_id = $1 ORDER BY id DESC LIMIT 10000) \
+        recent GROUP BY project_id ORDER BY MAX(id) DESC LIMIT $2";
 }
 
 /// Adds an entry.
@@ -118,6 +120,16 @@ fn read(row: &Row<'_>) -> Result<Event, Error> {
     })
 }
 
+/// Returns the projects in which something was done with a token, the latest first. Of very many entries the newest are looked
+/// at.
+///
+/// # Errors
+/// The database's.
+pub async fn projects_of_token(tx: &mut Tx, token: TokenId, limit: i64) -> Result<Vec<ProjectId>, Error> {
+    let params = [V::from(token.0), V::from(limit)];
+    tx.all(&PROJECTS_OF_TOKEN, &params, |row| Ok(ProjectId(row.get(0)?))).await
+}
+
 /// What a feed is narrowed to.
 #[derive(Clone, Debug, Default)]
 pub struct EventFilter {
@@ -144,11 +156,11 @@ pub struct EventFilter {
 }
 
 impl EventFilter {
-    /// Leaves out what the reader is not shown.
-    fn narrow_to_shown(&self, project: ProjectId, conditions: &mut Conditions) {
+    /// Returns the condition on entries of a project without those that the reader is not shown, and its values.
+    fn shown_of(&self, project: ProjectId) -> (String, Vec<Value>) {
+        let mut text = "e.project_id = ?".to_owned();
         let mut hide = |condition: &str| {
-            let values = vec![project.0.into(); condition.matches('?').count()];
-            conditions.and(&format!("e.target_type IS NULL OR NOT ({condition})"), values);
+            text.push_str(&format!(" AND (e.target_type IS NULL OR NOT ({condition}))"));
         };
         if !self.issues {
             hide(
@@ -174,7 +186,40 @@ impl EventFilter {
                  WHERE n.project_id = ? AND n.merge_request_id IS NOT NULL AND n.internal_at IS NOT NULL)",
             );
         }
+        let values = vec![project.0.into(); text.matches('?').count()];
+        (text, values)
     }
+}
+
+fn columns() -> String {
+    format!(
+        "{}, e.id, e.project_id, e.token_id, e.action, e.target_type, e.target_id, e.target_iid, e.target_title, \
+         e.details, e.created_at",
+        users::COLUMNS
+    )
+}
+
+const FROM: &str = "events e JOIN users u ON u.id = e.author_id";
+
+/// Returns what was done with a token in some projects, newest first, as far as the filter of each lets the reader see it.
+///
+/// # Errors
+/// The database's.
+pub async fn list_of_token(
+    tx: &mut Tx,
+    token: TokenId,
+    projects: &[(ProjectId, EventFilter)],
+    window: Window,
+) -> Result<Listing<Event>, Error> {
+    let mut conditions = Conditions::default();
+    conditions.and("e.token_id = ?", [token.0.into()]);
+    let (texts, values): (Vec<_>, Vec<_>) =
+        projects.iter().map(|(project, filter)| filter.shown_of(*project)).unzip();
+    match texts.is_empty() {
+        true => conditions.and("1 = 0", []),
+        false => conditions.and(&format!("({})", texts.join(") OR (")), values.into_iter().flatten()),
+    }
+    conditions.list(tx, &columns(), FROM, "e.id DESC", window, read).await
 }
 
 /// Returns the feed of a project.
@@ -188,7 +233,8 @@ pub async fn list(
     window: Window,
 ) -> Result<Listing<Event>, Error> {
     let mut conditions = Conditions::default();
-    conditions.and("e.project_id = ?", [project.0.into()]);
+    let (shown, values) = filter.shown_of(project);
+    conditions.and(&shown, values);
     if let Some(action) = &filter.action {
         conditions.and("e.action = ?", [action.as_str().into()]);
     }
@@ -204,12 +250,6 @@ pub async fn list(
     if let Some(token) = filter.token {
         conditions.and("e.token_id = ?", [token.0.into()]);
     }
-    filter.narrow_to_shown(project, &mut conditions);
-    let columns = format!(
-        "{}, e.id, e.project_id, e.token_id, e.action, e.target_type, e.target_id, e.target_iid, e.target_title, \
-         e.details, e.created_at",
-        users::COLUMNS
-    );
     let order = if filter.ascending { "e.id ASC" } else { "e.id DESC" };
-    conditions.list(tx, &columns, "events e JOIN users u ON u.id = e.author_id", order, window, read).await
+    conditions.list(tx, &columns(), FROM, order, window, read).await
 }

@@ -172,6 +172,8 @@ actions! {
     RevokeGroupAccessToken on Group;
     /// Replace the presented access token of a group by a new one.
     RotateOwnGroupAccessToken on Group;
+    /// Read a group's audit log.
+    ReadGroupAuditEvents on Group;
 
     /// Read a project.
     ReadProject on Project;

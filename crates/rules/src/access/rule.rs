@@ -195,6 +195,7 @@ pub static RULES: &[Rule] = &[
     row(A::RotateGroupAccessToken, WRITE, OWNER).never_for_bots(),
     row(A::RevokeGroupAccessToken, WRITE, OWNER),
     row(A::RotateOwnGroupAccessToken, ROTATE_SELF, GUEST).open_to(SignedIn),
+    row(A::ReadGroupAuditEvents, READ, OWNER),
     // Projects.
     row(A::ReadProject, READ, GUEST).open_to(Anyone),
     row(A::UpdateProject, WRITE, MAINTAINER).not_when_archived(),

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use portcullis_rules::id::{AuditEventId, TokenId};
+use portcullis_rules::id::{AuditEventId, NamespaceId, TokenId};
 use portcullis_store::audit_events::{
     self, AuditEntity, AuditEvent, AuditEventFilter, AuditEventsOf, NewAuditEvent,
 };
@@ -49,6 +49,19 @@ pub async fn audit_events_are_listed(place: &Place) {
     kept(of, &list(&mut tx, of, &none(), WHOLE).await, &all, key, |event| {
         event.entity_type == "Project" && event.entity_id == Some(open)
     });
+    let groups = audit_events::groups_of_token(&mut tx, TokenId(1), 10).await.unwrap();
+    assert_eq!(groups, [NamespaceId(open)]);
+    let projects = audit_events::projects_of_token(&mut tx, TokenId(2), 10).await.unwrap();
+    assert_eq!(projects, [world.open, world.inner]);
+    assert_eq!(audit_events::projects_of_token(&mut tx, TokenId(2), 1).await.unwrap(), [world.open]);
+    let of = AuditEventsOf::Several { groups: &groups, projects: &[world.inner] };
+    let inner = world.inner.0;
+    kept(of, &list(&mut tx, of, &none(), WHOLE).await, &all, key, |event| match event.entity_type.as_str() {
+        "Group" => event.entity_id == Some(open),
+        kind => kind == "Project" && event.entity_id == Some(inner),
+    });
+    let of = AuditEventsOf::Several { groups: &[], projects: &[] };
+    assert!(list(&mut tx, of, &none(), WHOLE).await.items.is_empty());
     let second = all[1].id;
     let cases: Vec<(AuditEventFilter, Keep<AuditEvent>)> = vec![
         (

@@ -1,5 +1,6 @@
 //! The activity feed.
 
+use portcullis_rules::id::{ProjectId, TokenId};
 use portcullis_store::db::Tx;
 use portcullis_store::events::{self, Event, EventFilter, NewEvent};
 use portcullis_store::merge_requests::{self, Heads, NewMergeRequest};
@@ -57,7 +58,7 @@ pub async fn events_are_listed(place: &Place) {
             let new = NewEvent {
                 project,
                 author: world.ana,
-                token: None,
+                token: Some(TokenId(7)),
                 action,
                 target_type,
                 target_id,
@@ -127,6 +128,22 @@ pub async fn events_are_listed(place: &Place) {
     for (filter, keep) in cases {
         kept(&filter, &list(&mut tx, &filter, WHOLE).await, &all, key, keep);
     }
+    // Of a token, in several projects, as far as each may be seen.
+    let projects = events::projects_of_token(&mut tx, TokenId(7), 10).await.unwrap();
+    assert_eq!(projects, [world.inner, world.open]);
+    assert_eq!(events::projects_of_token(&mut tx, TokenId(7), 1).await.unwrap(), [world.inner]);
+    assert_eq!(events::projects_of_token(&mut tx, TokenId(8), 10).await.unwrap(), []);
+    let (seen, hidden) = ((world.open, everything()), (world.inner, EventFilter::default()));
+    let of_token = async |tx: &mut Tx, token, projects: &[(ProjectId, EventFilter)]| {
+        events::list_of_token(tx, TokenId(token), projects, WHOLE).await.unwrap().items
+    };
+    let both = of_token(&mut tx, 7, &[seen.clone(), hidden]).await;
+    assert_eq!(both.iter().filter(|event| event.project == world.open).count(), targets.len());
+    assert!(both.iter().any(|event| event.project == world.inner));
+    let about = |event: &Event| matches!(event.target_type.as_deref(), Some("Issue" | "MergeRequest"));
+    assert!(!both.iter().any(|event| event.project == world.inner && about(event)));
+    assert!(of_token(&mut tx, 8, std::slice::from_ref(&seen)).await.is_empty());
+    assert!(of_token(&mut tx, 7, &[]).await.is_empty());
     let upwards = list(&mut tx, &EventFilter { ascending: true, ..everything() }, WHOLE).await;
     sorted("ascending", &upwards, &all, key, |a, b| a.id.cmp(&b.id));
     sorted("descending", &list(&mut tx, &everything(), WHOLE).await, &all, key, |a, b| b.id.cmp(&a.id));

@@ -8,6 +8,7 @@ use portcullis_app::records::events::{Event, EventFilter};
 use portcullis_app::records::select::Window;
 use portcullis_app::{Error, events};
 use portcullis_rules::access::act;
+use portcullis_rules::id::TokenId;
 use serde_json::Value;
 
 use super::author::Author;
@@ -44,6 +45,15 @@ struct Places<'a> {
 }
 
 impl Places<'_> {
+    fn of<'a>(state: &AppState, access: &'a Authorized<act::ReadEvents>) -> Places<'a> {
+        Places {
+            project: &access.place().full_path,
+            shows_code: access.also::<act::ReadCode>().is_ok(),
+            shows_images: state.forge.settings().container_registry
+                && access.also::<act::ReadContainerRepositories>().is_ok(),
+        }
+    }
+
     fn address(&self, rest: &str) -> Option<String> {
         Some(format!("/{}/-/{rest}", self.project))
     }
@@ -144,12 +154,14 @@ struct EventView {
     author: Author,
     told: Told,
     when: Moment,
+    /// The path of the project, where it is not that of the page.
+    project: Option<String>,
 }
 
 /// What happened, in words.
 #[derive(Template)]
 #[template(path = "parts/feed.html")]
-pub(super) struct Feed {
+pub struct Feed {
     events: Vec<EventView>,
     pages: Option<Pages>,
 }
@@ -177,16 +189,15 @@ pub async fn list(
     let (head, _) = Head::of(&state, &access, "activity", &["Activity"]).await?;
     let address = format!("/{}/-/activity?page=", head.full_path);
     let filter = EventFilter::default();
-    let feed = feed(&state, &access, &head, &filter, around.page("page"), &address).await?;
+    let feed = feed(&state, &access, &filter, around.page("page"), &address).await?;
     let page = ActivityPage { around: around.of(&state, access.viewer()).await?, head, feed };
     Ok(html(StatusCode::OK, &page))
 }
 
-/// Returns a page of what happened in the project of `head`, in words; the number of a page behind `address` makes its address.
+/// Returns a page of what happened in a project, in words; the number of a page behind `address` makes its address.
 pub(super) async fn feed(
     state: &AppState,
     access: &Authorized<act::ReadEvents>,
-    head: &Head,
     filter: &EventFilter,
     number: i64,
     address: &str,
@@ -194,15 +205,35 @@ pub(super) async fn feed(
     let window = Window { limit: PER_PAGE, offset: (number - 1) * PER_PAGE };
     let found = events::list(&state.forge, access, filter, window).await?;
     let pages = Pages::of(number, PER_PAGE, found.total.unwrap_or(10_000), |page| format!("{address}{page}"));
-    let places = Places {
-        project: &head.full_path,
-        shows_code: access.also::<act::ReadCode>().is_ok(),
-        shows_images: head.shows_images,
-    };
+    let places = Places::of(state, access);
     let events = found.items.iter().map(|event| EventView {
         author: Author::of(&event.author),
         told: places.tell(event),
         when: Moment::at(event.created_at),
+        project: None,
+    });
+    Ok(Feed { events: events.collect(), pages })
+}
+
+/// Returns a page of what was done with a token of a group in projects below it, likewise.
+pub(super) async fn feed_of_group_token(
+    state: &AppState,
+    access: &Authorized<act::ListGroupAccessTokens>,
+    token: TokenId,
+    number: i64,
+    address: &str,
+) -> Result<Feed, Error> {
+    let window = Window { limit: PER_PAGE, offset: (number - 1) * PER_PAGE };
+    let (found, projects) = events::list_of_group_token(&state.forge, access, token, window).await?;
+    let pages = Pages::of(number, PER_PAGE, found.total.unwrap_or(10_000), |page| format!("{address}{page}"));
+    let events = found.items.iter().filter_map(|event| {
+        let places = Places::of(state, projects.iter().find(|access| access.project() == event.project)?);
+        Some(EventView {
+            author: Author::of(&event.author),
+            told: places.tell(event),
+            when: Moment::at(event.created_at),
+            project: Some(places.project.to_owned()),
+        })
     });
     Ok(Feed { events: events.collect(), pages })
 }

@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 
 use super::fields::{Choice, SelectField, TextField, Ticks};
 use super::sign_in::Visitor;
-use super::words::{self, Moment};
+use super::words::{self, Moment, Whose};
 use super::{Around, PageResult, Pages, html};
 use crate::AppState;
 use crate::error::Refusal;
@@ -77,6 +77,7 @@ pub async fn show(access: AboutPages, State(state): State<AppState>, around: Aro
             ticks: words::scopes(
                 ScopeSet::READ_REPOSITORY | ScopeSet::READ_REGISTRY,
                 &["read_repository".to_owned()],
+                Whose::Project,
             ),
         },
         moment: Moment::at(state.forge.now()),

@@ -47,6 +47,7 @@ pub(super) struct GroupHead {
     pub at: &'static str,
     pub shows_members: bool,
     pub shows_settings: bool,
+    pub shows_tokens: bool,
     /// Names and addresses from the top down.
     pub crumbs: Vec<(String, String)>,
 }
@@ -70,7 +71,15 @@ impl GroupHead {
             at,
             shows_members: access.also::<act::ReadGroupMembers>().is_ok(),
             shows_settings: access.also::<act::UpdateGroup>().is_ok(),
+            shows_tokens: access.also::<act::ListGroupAccessTokens>().is_ok(),
             crumbs,
+        }
+    }
+
+    /// Makes the last name but one a link.
+    pub(super) fn link_last_but_one(&mut self, address: &str) {
+        if let Some(at) = self.crumbs.len().checked_sub(2) {
+            address.clone_into(&mut self.crumbs[at].1);
         }
     }
 }
@@ -302,9 +311,12 @@ async fn update_permissions(
     let was_allowed = before.token_creation_allowed;
     let group = groups::update(&state.forge, access, changes).await?;
     let said = match (was_allowed, group.token_creation_allowed) {
-        (false, true) => "Saved. Project access tokens can be created in this group's projects.",
+        (false, true) => {
+            "Saved. Access tokens can be created for this group, and for all groups and projects below it."
+        }
         (true, false) => {
-            "Saved. No project access tokens can be created in this group's projects; those that exist go on working."
+            "Saved. No access tokens can be created for this group, nor for groups and projects below it; those that exist go \
+             on working."
         }
         _ => "Saved.",
     };

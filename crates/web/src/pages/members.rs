@@ -19,7 +19,7 @@ use super::fields::{Choice, Problems, SelectField, TextField};
 use super::form::Form;
 use super::groups::GroupHead;
 use super::projects::Head;
-use super::tokens::Confirm;
+use super::tokens::{Confirm, TokenPages as _};
 use super::words::{self, Expiry, Moment};
 use super::{Around, PageError, PageResult, Pages, html, see_other};
 use crate::AppState;
@@ -134,14 +134,20 @@ impl Sent<'_> {
     }
 }
 
+/// The permission to see the tokens of a project or a group.
+enum MayListTokens {
+    OfProject(Authorized<act::ListAccessTokens>),
+    OfGroup(Authorized<act::ListGroupAccessTokens>),
+}
+
 /// What the members are members of, and what the caller may do there.
 struct Home {
     of: &'static str,
     address: String,
     own_role: Option<Role>,
     administers: bool,
-    /// The address of the tokens of a project, for who may see them.
-    tokens: Option<(String, Authorized<act::ListAccessTokens>)>,
+    /// The address of the tokens, for who may see them.
+    tokens: Option<(String, MayListTokens)>,
 }
 
 impl Home {
@@ -152,7 +158,8 @@ impl Home {
             address: address_of_project(full_path),
             own_role: access.role(),
             administers: access.also::<act::AdministerMembers>().is_ok(),
-            tokens: access.also().ok().map(|may| (format!("/{full_path}/-/settings/access_tokens"), may)),
+            tokens: (access.also().ok())
+                .map(|may| (on::Project::address(access.place()), MayListTokens::OfProject(may))),
         }
     }
 
@@ -162,14 +169,19 @@ impl Home {
             address: address_of_group(&access.namespace().full_path),
             own_role: access.role(),
             administers: access.also::<act::AdministerGroupMembers>().is_ok(),
-            tokens: None,
+            tokens: (access.also().ok())
+                .map(|may| (on::Group::address(access.place()), MayListTokens::OfGroup(may))),
         }
     }
 
-    /// Returns the addresses of the tokens of those bots that are the project's own.
+    /// Returns the addresses of the tokens of those bots whose home it is.
     async fn tokens_of(&self, state: &AppState, bots: &[UserId]) -> Result<Vec<(UserId, String)>, PageError> {
         let Some((address, may)) = &self.tokens else { return Ok(Vec::new()) };
-        let found: Vec<(UserId, TokenId)> = tokens::of_bots(&state.forge, may, bots).await?;
+        let forge = &state.forge;
+        let found: Vec<(UserId, TokenId)> = match may {
+            MayListTokens::OfProject(may) => tokens::of_bots::<on::Project>(forge, may, bots).await?,
+            MayListTokens::OfGroup(may) => tokens::of_bots::<on::Group>(forge, may, bots).await?,
+        };
         Ok(found.into_iter().map(|(bot, token)| (bot, format!("{address}/{token}"))).collect())
     }
 }

@@ -11,9 +11,8 @@ use portcullis_rules::id::TokenId;
 
 use super::fields::Problems;
 use super::form::Form;
-use super::tokens::{
-    Asked, Confirm, FormKind, Fresh, REVOKING, TokenForm, TokenTable, Typed, UsedFor, Wrong,
-};
+use super::tokens::{Asked, Confirm, FormKind, Fresh, TokenForm, TokenTable, Typed, UsedFor, Wrong};
+use super::words::Whose;
 use super::{Around, PageError, PageResult, html, see_other};
 use crate::AppState;
 use crate::api::{PathParts, path_text};
@@ -55,8 +54,8 @@ async fn page(
     let asked = Asked::of(&around);
     let own = access.identity()?.user;
     let kind = FormKind {
+        whose: Whose::Person,
         action: ADDRESS.to_owned(),
-        button: "Create personal access token",
         offered: offered(access),
         highest: None,
     };
@@ -69,7 +68,8 @@ async fn page(
         if active {
             count = found.total.unwrap_or_default();
         }
-        tables.push(TokenTable::new(found, &asked, active, false, false, ADDRESS, state.forge.now()));
+        let (whose, now) = (Whose::Person, state.forge.now());
+        tables.push(TokenTable::new(found, &asked, active, whose, false, ADDRESS, now));
     }
     let (Some(inactive), Some(active)) = (tables.pop(), tables.pop()) else {
         return Err(PageError::NotFound);
@@ -114,7 +114,8 @@ pub async fn create(
         match personal_tokens::create_own(&state.forge, &access, request).await {
             Ok(created) => {
                 let username = &access.identity()?.username;
-                let about = UsedFor { base: &around.base.0, username, project: None };
+                let base = &around.base.0;
+                let about = UsedFor { base, username, project: "group/project", asked: "user" };
                 let fresh = Fresh::of(&created, &about, ADDRESS);
                 let above = Above { fresh: Some(fresh), ..Above::default() };
                 return Ok(html(StatusCode::OK, &page(&state, &listing, around, above).await?));
@@ -143,7 +144,7 @@ pub async fn confirm(
     let page = Confirm {
         around: around.of(&state, access.viewer()).await?,
         heading: format!("Revoke “{}”?", token.name),
-        text: REVOKING.to_owned(),
+        text: Whose::Person.revoking().to_owned(),
         action: format!("{ADDRESS}/{}/revoke", token.id),
         does: "Revoke token",
         is_bad: true,

@@ -1,4 +1,4 @@
-//! One project access token: what it is, what it may do, in words, and what it did.
+//! One access token of a project or a group: what it is, what it may do, in words, and what it did.
 //!
 //! What it may do is asked of the rules themselves, one action after the other, with the token's scopes and its bot's role
 //! as they are now. So the page cannot promise what a door would refuse.
@@ -7,20 +7,17 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use portcullis_app::access::Authorized;
-use portcullis_app::records::audit_events::{AuditEvent, AuditEventFilter};
-use portcullis_app::records::events::EventFilter;
-use portcullis_app::records::members::Reach;
+use portcullis_app::records::audit_events::AuditEvent;
 use portcullis_app::records::select::Window;
-use portcullis_app::{Error, audit, members, tokens};
-use portcullis_rules::access::{Action, Role, act, on};
-use portcullis_rules::id::TokenId;
+use portcullis_app::{Error, tokens};
+use portcullis_rules::access::{Action, Role};
+use portcullis_rules::bot::Home;
 use portcullis_rules::token::State as TokenState;
 
-use super::activity::{self, Feed};
-use super::projects::Head;
-use super::tokens::{REVOKING, address_of, token_id};
-use super::words::{self, Expiry, Moment};
-use super::{Around, PageResult, Pages, html};
+use super::activity::Feed;
+use super::tokens::{TokenPages, token_id};
+use super::words::{self, Expiry, Moment, Whose};
+use super::{Around, PageResult, Pages};
 use crate::AppState;
 use crate::api::PathParts;
 
@@ -28,7 +25,7 @@ use crate::api::PathParts;
 const ENTRIES: i64 = 20;
 
 /// What people ask whether a token may do it, and the action that the rules are asked about.
-const POWERS: [(&str, Action); 30] = [
+const POWERS: [(&str, Action); 23] = [
     ("clone and fetch with Git", Action::DownloadCode),
     ("push with Git", Action::PushCode),
     ("read branches, commits and differences over the API", Action::ReadCode),
@@ -52,6 +49,10 @@ const POWERS: [(&str, Action); 30] = [
     ("make and change releases", Action::AdministerReleases),
     ("say whether a commit passed its checks", Action::SetCommitStatus),
     ("keep the state of Terraform", Action::AdministerTerraformState),
+];
+
+/// The same, of a project alone.
+const POWERS_OF_PROJECT: [(&str, Action); 7] = [
     ("read the project's settings over the API", Action::ReadProject),
     ("change the project's settings", Action::UpdateProject),
     ("read who is a member", Action::ReadMembers),
@@ -61,16 +62,39 @@ const POWERS: [(&str, Action); 30] = [
     ("delete the project", Action::DeleteProject),
 ];
 
+/// The same, of a group and what is below it.
+const POWERS_OF_GROUP: [(&str, Action); 14] = [
+    ("read the settings of projects over the API", Action::ReadProject),
+    ("change the settings of projects", Action::UpdateProject),
+    ("read who is a member of a project", Action::ReadMembers),
+    ("add and remove members of projects", Action::AdministerMembers),
+    ("see the access tokens of projects", Action::ListAccessTokens),
+    ("delete projects", Action::DeleteProject),
+    ("read the group over the API", Action::ReadGroup),
+    ("read who is a member of the group", Action::ReadGroupMembers),
+    ("see the group's access tokens", Action::ListGroupAccessTokens),
+    ("revoke the group's access tokens", Action::RevokeGroupAccessToken),
+    ("create access tokens", Action::CreateGroupAccessToken),
+    ("make groups inside it", Action::CreateSubgroup),
+    ("add and remove members of the group", Action::AdministerGroupMembers),
+    ("change the group's settings", Action::UpdateGroup),
+];
+
 struct EntryView {
     what: String,
+    /// The path that the project or group had, where it is not the token's own.
+    place: Option<String>,
     author: String,
     address: Option<String>,
     when: Moment,
 }
 
 impl EntryView {
-    fn of(event: AuditEvent) -> EntryView {
+    fn of(event: AuditEvent, home: Home) -> EntryView {
+        let own =
+            event.entity_type.eq_ignore_ascii_case(home.kind()) && event.entity_id == Some(home.number());
         EntryView {
+            place: event.entity_path.filter(|_| !own),
             what: event.event_name.replace('_', " "),
             author: event.author_name,
             address: event.address,
@@ -80,10 +104,9 @@ impl EntryView {
 }
 
 #[derive(Template)]
-#[template(path = "token.html")]
-struct TokenPage {
-    around: Around,
-    head: Head,
+#[template(path = "parts/token.html")]
+struct TokenPart {
+    whose: Whose,
     address: String,
     name: String,
     description: Option<String>,
@@ -100,47 +123,27 @@ struct TokenPage {
     expires: Option<Expiry>,
     may: Vec<&'static str>,
     may_not: Vec<&'static str>,
-    /// What it did, for who may read the project's activity.
+    /// What it did, for who may read the activity.
     feed: Option<Feed>,
     /// The entries of the audit log, for who may read it.
     entries: Option<Vec<EntryView>>,
     pages: Option<Pages>,
 }
 
-async fn entries(
-    state: &AppState,
-    access: &Authorized<act::ReadAuditEvents>,
-    token: TokenId,
-    number: i64,
-    address: &str,
-) -> Result<(Vec<EntryView>, Option<Pages>), Error> {
-    let filter = AuditEventFilter { life_of: Some(token), ..AuditEventFilter::default() };
-    let window = Window { limit: ENTRIES, offset: (number - 1) * ENTRIES };
-    let found = audit::list_of_project(&state.forge, access, &filter, window).await?;
-    let pages = Pages::of(number, ENTRIES, found.total.unwrap_or(10_000), |page| {
-        format!("{address}?entries={page}#log")
-    });
-    Ok((found.items.into_iter().map(EntryView::of).collect(), pages))
-}
-
-/// Answers one token of the project, whether it is still good or not.
-pub async fn show(
-    access: Authorized<act::ListAccessTokens>,
+/// Answers one token, whether it is still good or not.
+pub async fn show<P: TokenPages>(
+    access: Authorized<P::List>,
     State(state): State<AppState>,
     around: Around,
     path: PathParts,
 ) -> PageResult {
     let forge = &state.forge;
-    let token = tokens::get::<on::Project>(forge, &access, token_id(&path)?).await?;
+    let token = tokens::get::<P>(forge, &access, token_id(&path)?).await?;
     let now = forge.now();
-    let list = address_of(&access.place().full_path);
-    let address = format!("{list}/{}", token.id);
-    let (mut head, _) =
-        Head::of(&state, &access, "tokens", &["Settings", "Access Tokens", &token.name]).await?;
-    head.link_last_but_one(&list);
-    let bot = match members::get(forge, &access.also::<act::ReadMembers>()?, Reach::Direct, token.user).await
-    {
-        Ok(member) => Some(member.user.username),
+    let home = P::home(access.place());
+    let address = format!("{}/{}", P::address(access.place()), token.id);
+    let bot = match P::bot(&state, &access, token.user).await {
+        Ok(username) => Some(username),
         Err(Error::NotFound(_)) => None,
         Err(error) => return Err(error.into()),
     };
@@ -148,32 +151,31 @@ pub async fn show(
     let is_active = life == TokenState::Active;
     let (mut may, mut may_not) = (Vec::new(), Vec::new());
     if is_active {
-        let allowed = tokens::powers::<on::Project>(&access, &token, &POWERS.map(|(_, action)| action));
-        for ((says, _), allowed) in POWERS.into_iter().zip(allowed) {
+        let own: &[_] = match home {
+            Home::Project(_) => &POWERS_OF_PROJECT,
+            Home::Group(_) => &POWERS_OF_GROUP,
+        };
+        let asked: Vec<_> = POWERS.iter().chain(own).copied().collect();
+        let actions: Vec<_> = asked.iter().map(|(_, action)| *action).collect();
+        for ((says, _), allowed) in asked.into_iter().zip(tokens::powers::<P>(&access, &token, &actions)) {
             if allowed { &mut may } else { &mut may_not }.push(says);
         }
     }
-    let (entries, pages) = match access.also::<act::ReadAuditEvents>() {
-        Ok(reading) => {
-            let (found, pages) =
-                entries(&state, &reading, token.id, around.page("entries"), &address).await?;
-            (Some(found), pages)
-        }
-        Err(_) => (None, None),
-    };
-    let feed = match access.also::<act::ReadEvents>() {
-        Ok(reading) => {
-            let filter = EventFilter { token: Some(token.id), ..EventFilter::default() };
-            let to = format!("{address}?page=");
-            Some(activity::feed(&state, &reading, &head, &filter, around.page("page"), &to).await?)
-        }
-        Err(_) => None,
-    };
-    let open = tokens::creation::<on::Project>(forge, &access).await? == tokens::Creation::Open;
-    let page = TokenPage {
-        around: around.of(&state, access.viewer()).await?,
-        may_rotate: is_active && open && access.also::<act::RotateAccessToken>().is_ok(),
-        may_revoke: is_active && access.also::<act::RevokeAccessToken>().is_ok(),
+    let number = around.page("entries");
+    let window = Window { limit: ENTRIES, offset: (number - 1) * ENTRIES };
+    let found = P::entries(&state, &access, token.id, window).await?;
+    let pages = found.as_ref().and_then(|found| {
+        let total = found.total.unwrap_or(10_000);
+        Pages::of(number, ENTRIES, total, |page| format!("{address}?entries={page}#log"))
+    });
+    let entries = found.map(|found| found.map(|event| EntryView::of(event, home)).items);
+    let to = format!("{address}?page=");
+    let feed = P::feed(&state, &access, token.id, around.page("page"), &to).await?;
+    let open = tokens::creation::<P>(forge, &access).await? == tokens::Creation::Open;
+    let part = TokenPart {
+        whose: P::WHOSE,
+        may_rotate: is_active && open && access.also::<P::Rotate>().is_ok(),
+        may_revoke: is_active && access.also::<P::Revoke>().is_ok(),
         address,
         state: match life {
             TokenState::Active => "Active",
@@ -183,18 +185,20 @@ pub async fn show(
         is_active,
         bot,
         role: token.role.map(Role::name),
-        scopes: words::scopes(token.scopes, &[]).into_iter().map(|tick| (tick.label, tick.says)).collect(),
+        scopes: words::scopes(token.scopes, &[], P::WHOSE)
+            .into_iter()
+            .map(|tick| (tick.label, tick.says))
+            .collect(),
         created: Moment::at(token.created_at),
         used: token.last_used_at.map(|at| (Moment::at(at), token.last_used_address)),
         expires: token.lifetime.expires_at.map(|at| Expiry::at(at, now)),
-        name: token.name,
+        name: token.name.clone(),
         description: token.description,
-        head,
         may,
         may_not,
         feed,
         entries,
         pages,
     };
-    Ok(html(StatusCode::OK, &page))
+    P::page(&state, &access, around, Some(&token.name), StatusCode::OK, part).await
 }

@@ -73,6 +73,50 @@ impl Expiry {
     }
 }
 
+/// Whose an access token is, which says how far it reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// A person's.
+    Person,
+    /// A project's.
+    Project,
+    /// A group's.
+    Group,
+}
+
+impl Whose {
+    /// Returns the word for it in front of `access token`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Whose::Person => "personal",
+            Whose::Project => "project",
+            Whose::Group => "group",
+        }
+    }
+
+    /// Returns the same at the beginning of a sentence.
+    pub fn capital(self) -> &'static str {
+        match self {
+            Whose::Person => "Personal",
+            Whose::Project => "Project",
+            Whose::Group => "Group",
+        }
+    }
+
+    /// Returns what is asked before such a token is revoked.
+    pub fn revoking(self) -> &'static str {
+        match self {
+            Whose::Person | Whose::Project => {
+                "Whatever uses this token stops working with its next request. This cannot be undone."
+            }
+            Whose::Group => {
+                "Whatever uses this token stops working with its next request, in this group and in everything below it. \
+                 This cannot be undone."
+            }
+        }
+    }
+}
+
 /// The scopes a token can hold, each with what it grants.
 const SCOPES: [(&str, &str); 9] = [
     (
@@ -95,14 +139,37 @@ const SCOPES: [(&str, &str); 9] = [
     ("self_rotate", "Replace this token by a new one, with the token itself."),
 ];
 
+/// What the scopes grant that a group's token holds, as far as it is more than a project's.
+const SCOPES_OF_GROUP: [(&str, &str); 6] = [
+    (
+        "api",
+        "Complete read and write access to the API of the group and of everything below it, with packages, container registries and repositories.",
+    ),
+    (
+        "read_api",
+        "Read access to the API of the group and of everything below it, with packages. It can also clone and pull images.",
+    ),
+    ("read_repository", "Read access to the repositories of all projects below the group: clone and fetch."),
+    (
+        "write_repository",
+        "Read and write access to the repositories of all projects below the group: clone, fetch and push.",
+    ),
+    ("read_registry", "Read access to the images of all projects below the group: pull."),
+    (
+        "write_registry",
+        "Write access to the images of all projects below the group: push. Clients pull while they push, so add read_registry.",
+    ),
+];
+
 /// Returns the scopes of `offered` to be ticked, those of `chosen` ticked already.
-pub fn scopes(offered: ScopeSet, chosen: &[String]) -> Vec<Tick> {
-    let of_person = offered.contains(ScopeSet::READ_USER);
+pub fn scopes(offered: ScopeSet, chosen: &[String], whose: Whose) -> Vec<Tick> {
+    let own: &[_] = if whose == Whose::Group { &SCOPES_OF_GROUP } else { &[] };
     offered
         .names()
         .map(|name| {
-            let says = SCOPES.iter().find(|(scope, _)| *scope == name).map_or("", |(_, says)| says);
-            let says = if of_person {
+            let says =
+                own.iter().chain(&SCOPES).find(|(scope, _)| *scope == name).map_or("", |(_, says)| says);
+            let says = if whose == Whose::Person {
                 says.replace("of the project", "of everything you can reach")
             } else {
                 says.to_owned()
@@ -188,8 +255,11 @@ mod tests {
 
     #[test]
     fn every_scope_is_explained() {
-        for tick in scopes(ScopeSet::FOR_PERSONAL_TOKENS, &[]) {
+        for tick in scopes(ScopeSet::FOR_PERSONAL_TOKENS, &[], Whose::Person) {
             assert!(!tick.says.is_empty(), "{}", tick.label);
+        }
+        for tick in scopes(ScopeSet::FOR_PROJECT_TOKENS, &[], Whose::Group) {
+            assert!(!tick.says.is_empty() && !tick.says.contains("the project,"), "{}", tick.label);
         }
     }
 }

@@ -84,7 +84,9 @@ impl HomeView {
         };
         let (address, tokens) = match home {
             Home::Project(_) => (format!("/{path}"), Some(format!("/{path}/-/settings/access_tokens"))),
-            Home::Group(_) => (format!("/groups/{path}"), None),
+            Home::Group(_) => {
+                (format!("/groups/{path}"), Some(format!("/groups/{path}/-/settings/access_tokens")))
+            }
         };
         HomeView { kind, path, address: Some(address), tokens }
     }
