@@ -10,6 +10,14 @@
     }
   }
 
+  // Where ways to other pages stand in one line, the line shows which of them this is.
+  for (const line of document.querySelectorAll(".side")) {
+    const here = line.querySelector("[aria-current]");
+    if (!here) continue;
+    const [whole, part] = [line.getBoundingClientRect(), here.getBoundingClientRect()];
+    line.scrollLeft += part.left - whole.left - (whole.width - part.width) / 2;
+  }
+
   // A button copies the text of the element it names.
   for (const button of document.querySelectorAll("[data-copy]")) {
     const source = document.getElementById(button.dataset.copy);

@@ -19,11 +19,11 @@ use portcullis_rules::id::{DiscussionId, NoteId, UserId};
 use serde_json::Value;
 
 use super::author::Author;
+use super::confirm::Confirm;
 use super::fields::{Choice, Problems, SelectField, TextArea, TextField};
 use super::form::Form;
 use super::history::{LineOf, Remark};
 use super::projects::Head;
-use super::tokens::Confirm;
 use super::tracked::{prose, text_of};
 use super::words::Moment;
 use super::{Around, PageError, PageResult, Pages, html, see_other};
@@ -575,7 +575,6 @@ pub async fn confirm_delete<S: Discussed>(
         is_bad: true,
         back: format!("{back}#note_{}", note.id),
         date: None,
-        number: None,
     };
     Ok(html(StatusCode::OK, &page))
 }

@@ -13,9 +13,9 @@ use portcullis_rules::access::act;
 use portcullis_rules::id::ContainerRepositoryId;
 
 use super::author::Author;
+use super::confirm::Confirm;
 use super::form::Form;
 use super::projects::Head;
-use super::tokens::Confirm;
 use super::words::{self, Moment};
 use super::{Around, PageError, PageResult, Pages, html, see_other};
 use crate::AppState;
@@ -264,7 +264,6 @@ pub async fn confirm_deletion(
         is_bad: true,
         back,
         date: None,
-        number: None,
     };
     Ok(html(StatusCode::OK, &page))
 }
@@ -311,7 +310,6 @@ pub async fn confirm_tag_deletion(
         is_bad: true,
         back,
         date: None,
-        number: None,
     };
     Ok(html(StatusCode::OK, &page))
 }

@@ -13,10 +13,10 @@ use portcullis_rules::access::{Act, act, on};
 use portcullis_rules::token::date_at;
 
 use super::author::Author;
+use super::confirm::Confirm;
 use super::discussions::{About, Activity, Again, activity, iid};
 use super::form::Form;
 use super::projects::Head;
-use super::tokens::Confirm;
 use super::tracked::{
     Asked, CHANGED_MEANWHILE, Empty, Facts, FormPage, ListPage, PER_PAGE, Plan, PlanOf, Row, SENT_BEFORE,
     Switch, Tab, Typed, Wrong, count, known_labels, labels_in_color, locked, mark, prose, words_of,
@@ -484,7 +484,6 @@ pub async fn confirm_deletion(
         is_bad: true,
         back,
         date: None,
-        number: None,
     };
     Ok(html(StatusCode::OK, &page))
 }

@@ -13,11 +13,11 @@ use portcullis_rules::access::act;
 use portcullis_rules::color::Color;
 use portcullis_rules::id::LabelId;
 
+use super::confirm::Confirm;
 use super::fields::{Problems, TextField};
 use super::form::Form;
 use super::planning::{CHANGED_MEANWHILE, PER_PAGE, PlanningForm, description};
 use super::projects::Head;
-use super::tokens::Confirm;
 use super::tracked::{LabelLink, SENT_BEFORE, Wrong, mark, sought, text_of};
 use super::{Around, PageError, PageResult, Pages, html, see_other};
 use crate::AppState;
@@ -376,7 +376,6 @@ pub async fn confirm_deletion(
         is_bad: true,
         back,
         date: None,
-        number: None,
     };
     Ok(html(StatusCode::OK, &page))
 }

@@ -15,11 +15,12 @@ use portcullis_rules::access::{Act, Role, act, on};
 use portcullis_rules::id::{TokenId, UserId};
 use portcullis_rules::token::{date_at, parse_date};
 
+use super::confirm::Confirm;
 use super::fields::{Choice, Problems, SelectField, TextField};
 use super::form::Form;
 use super::groups::GroupHead;
 use super::projects::Head;
-use super::tokens::{Confirm, TokenPages as _};
+use super::tokens::TokenPages as _;
 use super::words::{self, Expiry, Moment};
 use super::{Around, PageError, PageResult, Pages, html, see_other};
 use crate::AppState;
@@ -529,7 +530,6 @@ async fn question(
         is_bad: true,
         back,
         date: None,
-        number: None,
     })
 }
 

@@ -16,11 +16,11 @@ use portcullis_rules::access::{Act, act, on};
 use portcullis_rules::token::{MICROSECONDS, date_at, parse_date};
 
 use super::author::Author;
+use super::confirm::Confirm;
 use super::fields::{Problems, TextField};
 use super::form::Form;
 use super::planning::{CHANGED_MEANWHILE, PER_PAGE, PlanningForm, description};
 use super::projects::Head;
-use super::tokens::Confirm;
 use super::tracked::{SENT_BEFORE, Tab, Wrong, count, mark, prose, sought, text_of};
 use super::{Around, PageError, PageResult, Pages, html, see_other};
 use crate::AppState;
@@ -526,7 +526,6 @@ pub async fn confirm_deletion(
         is_bad: true,
         back,
         date: None,
-        number: None,
     };
     Ok(html(StatusCode::OK, &page))
 }

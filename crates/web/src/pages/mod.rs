@@ -12,6 +12,7 @@ pub mod admin;
 pub mod assets;
 mod author;
 pub mod compression;
+mod confirm;
 pub mod cookies;
 pub mod dashboard;
 pub mod deletion;

@@ -9,9 +9,10 @@ use portcullis_app::sessions;
 use portcullis_rules::access::{ScopeSet, act};
 use portcullis_rules::id::TokenId;
 
+use super::confirm::Confirm;
 use super::fields::Problems;
 use super::form::Form;
-use super::tokens::{Asked, Confirm, FormKind, Fresh, TokenForm, TokenTable, Typed, UsedFor, Wrong};
+use super::tokens::{Asked, FormKind, Fresh, TokenForm, TokenTable, Typed, UsedFor, Wrong};
 use super::words::Whose;
 use super::{Around, PageError, PageResult, html, see_other};
 use crate::AppState;
@@ -150,7 +151,6 @@ pub async fn confirm(
         is_bad: true,
         back: ADDRESS.to_owned(),
         date: None,
-        number: None,
     };
     Ok(html(StatusCode::OK, &page))
 }

@@ -18,11 +18,12 @@ use portcullis_app::sessions;
 use portcullis_rules::access::{Act, FeatureAccess, Visibility, act, on};
 use portcullis_rules::merging::{MergeMethod, SquashOption};
 
+use super::confirm::Confirm;
 use super::fields::{Choice, Problems, SelectField, TextArea, TextField, Tick, Ticks};
 use super::form::Form;
 use super::groups::widest_visibility;
 use super::projects::Head;
-use super::tokens::{Confirm, Wrong};
+use super::tokens::Wrong;
 use super::{Around, PageError, PageResult, html, see_other, words};
 use crate::AppState;
 use crate::door::Door;
@@ -665,7 +666,6 @@ pub async fn confirm_archiving(
         is_bad: true,
         back,
         date: None,
-        number: None,
     };
     Ok(html(StatusCode::OK, &page))
 }

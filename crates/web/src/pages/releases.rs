@@ -18,11 +18,11 @@ use portcullis_rules::id::ReleaseLinkId;
 use portcullis_rules::token::{date_at, midnight, parse_date};
 
 use super::author::Author;
+use super::confirm::Confirm;
 use super::fields::{Choice, Problems, SelectField, TextField};
 use super::form::Form;
 use super::projects::Head;
 use super::repository::{CommitLine, aside};
-use super::tokens::Confirm;
 use super::tracked::Prose;
 use super::words::Moment;
 use super::{Around, PageError, PageResult, Pages, html, see_other};
@@ -508,7 +508,6 @@ pub async fn confirm_deletion(
         is_bad: true,
         back,
         date: None,
-        number: None,
     };
     Ok(html(StatusCode::OK, &page))
 }

@@ -21,9 +21,9 @@ use portcullis_rules::token::State as TokenState;
 
 use crate::AppState;
 use crate::api::{PathParts, path_text};
+use crate::pages::confirm::Confirm;
 use crate::pages::fields::{Problems, TextField, Tick, Ticks};
 use crate::pages::form::Form;
-use crate::pages::tokens::Confirm;
 use crate::pages::words::{Expiry, Moment};
 use crate::pages::{Around, PageError, PageResult, Pages, html, see_other};
 use crate::pagination::encoded;
@@ -534,7 +534,6 @@ pub async fn confirm(
         is_bad: true,
         back: address_of(id),
         date: None,
-        number: None,
     };
     Ok(html(StatusCode::OK, &page))
 }

@@ -10,9 +10,9 @@ use portcullis_rules::access::act;
 use super::list_of;
 use crate::AppState;
 use crate::api::PathParts;
+use crate::pages::confirm::Confirm;
 use crate::pages::discussions::iid;
 use crate::pages::form::Form;
-use crate::pages::tokens::Confirm;
 use crate::pages::{Around, PageResult, html, see_other};
 
 /// What is asked before a merge request is deleted.
@@ -39,7 +39,6 @@ pub async fn confirm(
         is_bad: true,
         back,
         date: None,
-        number: None,
     };
     Ok(html(StatusCode::OK, &page))
 }

@@ -26,6 +26,7 @@ pub(super) use self::form::{FormKind, TokenForm, Typed, Wrong};
 pub use self::home::TokenPages;
 pub(super) use self::secret::{Fresh, UsedFor};
 pub(super) use self::table::{Asked, TokenTable};
+use super::confirm::Confirm;
 use super::fields::{Problems, TextField};
 use super::form::Form;
 use super::{Around, PageError, PageResult, html, see_other, words::Whose};
@@ -216,21 +217,6 @@ async fn fresh<P: TokenPages>(
     Ok(Fresh::of(created, &about, &P::address(found)))
 }
 
-/// A question before something is done that cannot be taken back.
-#[derive(Template)]
-#[template(path = "confirm.html")]
-pub(super) struct Confirm {
-    pub around: Around,
-    pub heading: String,
-    pub text: String,
-    pub action: String,
-    pub does: &'static str,
-    pub is_bad: bool,
-    pub back: String,
-    pub date: Option<TextField>,
-    pub number: Option<String>,
-}
-
 pub(super) fn token_id(path: &PathParts) -> Result<TokenId, PageError> {
     path_text(path, "token_id").parse().map(TokenId).map_err(|_| PageError::NotFound)
 }
@@ -254,7 +240,6 @@ pub async fn confirm_revoke<P: TokenPages>(
         is_bad: true,
         back,
         date: None,
-        number: None,
     };
     Ok(html(StatusCode::OK, &page))
 }
@@ -320,7 +305,6 @@ async fn rotation<P: TokenPages>(
         is_bad: false,
         back,
         date: Some(date),
-        number: None,
     })
 }
 
