@@ -168,9 +168,9 @@ fn what_cannot_be_is_said_beside_the_field_and_what_was_typed_stays() {
         (vec![("section", "path"), ("path", &taken.to_uppercase())], "The path has already been taken."),
         (
             vec![("section", "features"), ("visibility", "public")],
-            "It public is not allowed in a internal group.",
+            "The visibility public is not allowed in a internal group.",
         ),
-        (vec![("section", "features"), ("visibility", "secret")], "It is none of those."),
+        (vec![("section", "features"), ("visibility", "secret")], "The visibility is none of those."),
         (vec![("section", "features"), ("issues_access_level", "7")], "The choice is none of those."),
         (vec![("section", "merging"), ("merge_method", "octopus")], "The choice is none of those."),
         (vec![("section", "merging"), ("squash_option", HOSTILE)], "The choice is none of those."),
@@ -518,11 +518,11 @@ fn a_group_is_renamed_and_shown_to_others_without_touching_its_switches() {
         (page, vec![("name", "")], "The name can&#39;t be blank."),
         (page, vec![("name", &*long)], "The name is too long"),
         (page, vec![("name", "x"), ("description", &*longer)], "The description is too long"),
-        (page, vec![("name", "x"), ("visibility", "secret")], "It is none of those."),
+        (page, vec![("name", "x"), ("visibility", "secret")], "The visibility is none of those."),
         (
             page,
             vec![("name", HOSTILE), ("visibility", "private")],
-            "It is not allowed since this group contains projects or groups with higher visibility.",
+            "The visibility is not allowed since this group contains projects or groups with higher visibility.",
         ),
     ] {
         let fields: Vec<_> = [("section", "general")].into_iter().chain(fields).collect();
@@ -536,7 +536,10 @@ fn a_group_is_renamed_and_shown_to_others_without_touching_its_switches() {
     assert!(!owner.get(inside).expect(200).text.contains("id=\"visibility-public\""));
     let fields = [("section", "general"), ("name", "below"), ("visibility", "public")];
     let answer = owner.post(inside, &fields).expect(422).text;
-    assert!(answer.contains("It is not allowed since the parent group is less visible."), "{answer}");
+    assert!(
+        answer.contains("The visibility is not allowed since the parent group is less visible."),
+        "{answer}"
+    );
     assert_eq!(api(&forge, &group.path(""))["name"], "Acme");
 
     let maintainer = member_of(&forge, &group, 40);

@@ -211,7 +211,7 @@ impl GeneralForm {
             visibility: words::visibilities(
                 widest_visibility(state, access.viewer(), group.parent).await?,
                 chosen,
-                problems.with("visibility_level", "It"),
+                problems.with("visibility_level", "The visibility"),
             ),
             visibility_now: text("visibility_now", in_force),
             problem: wrong.problem,

@@ -388,7 +388,7 @@ impl Features {
                 Some(words::visibilities(
                     widest,
                     chosen.unwrap_or(project.visibility),
-                    filled.wrong("visibility_level", "It"),
+                    filled.wrong("visibility_level", "The visibility"),
                 ))
             }
         };
@@ -458,7 +458,7 @@ impl BranchForm {
                 value: name.clone(),
                 label: name,
             });
-            let hint = "What is shown first, and what merge requests and issues that close are about.";
+            let hint = "What is shown first, and where merge requests lead unless they say otherwise.";
             let field =
                 SelectField { name: NAME, label: "Default branch", hint, error, choices: choices.collect() };
             field.to_string()
