@@ -1,6 +1,10 @@
 //! The fields of forms: each with its label, what helps to fill it in, and what is wrong with what was typed.
 
 use askama::Template;
+use portcullis_app::Error;
+
+use super::PageError;
+use super::words::sentence;
 
 /// A field for a line of text.
 #[derive(Clone, Debug, Default, Template)]
@@ -203,6 +207,39 @@ impl Problems {
         let problems: Vec<_> =
             self.0.iter().filter(|(found, _)| *found == field).map(|(_, problem)| problem.as_str()).collect();
         (!problems.is_empty()).then(|| format!("{label} {}.", problems.join(", ").trim_end_matches('.')))
+    }
+}
+
+/// What is wrong with a form, as a whole and with its fields.
+#[derive(Default)]
+pub struct Wrong {
+    /// What is wrong with the whole of it, as a sentence.
+    pub problem: Option<String>,
+    /// What is wrong with its fields.
+    pub problems: Problems,
+}
+
+impl Wrong {
+    /// Returns what a use case refused, or passes on an error that is not about what was typed.
+    ///
+    /// # Errors
+    /// Every other error.
+    pub fn of(error: Error) -> Result<Wrong, PageError> {
+        match error {
+            Error::Invalid(fields) => Ok(Wrong { problem: None, problems: Problems::of(fields) }),
+            Error::BadRequest(text)
+            | Error::Unprocessable(text)
+            | Error::Inapplicable(text)
+            | Error::Conflict(text) => Ok(Wrong { problem: Some(sentence(text)), ..Wrong::default() }),
+            other => Err(other.into()),
+        }
+    }
+
+    /// Returns that one field is wrong.
+    pub fn with(field: &'static str, problem: impl Into<String>) -> Wrong {
+        let mut wrong = Wrong::default();
+        wrong.problems.add(field, problem);
+        wrong
     }
 }
 

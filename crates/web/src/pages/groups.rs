@@ -14,10 +14,9 @@ use portcullis_rules::id::NamespaceId;
 use portcullis_rules::names::IdOrPath;
 
 use super::dashboard::{GroupView, ProjectView};
-use super::fields::{TextArea, TextField, Ticks};
+use super::fields::{TextArea, TextField, Ticks, Wrong};
 use super::form::Form;
 use super::project_settings::changed;
-use super::tokens::Wrong;
 use super::{Around, PageError, PageResult, Pages, html, see_other, words};
 use crate::AppState;
 

@@ -15,11 +15,12 @@ use portcullis_rules::token::date_at;
 use super::author::Author;
 use super::confirm::Confirm;
 use super::discussions::{About, Activity, Again, activity, iid};
+use super::fields::Wrong;
 use super::form::Form;
 use super::projects::Head;
 use super::tracked::{
     Asked, CHANGED_MEANWHILE, Empty, Facts, FormPage, ListPage, PER_PAGE, Plan, PlanOf, Row, SENT_BEFORE,
-    Switch, Tab, Typed, Wrong, count, known_labels, labels_in_color, locked, mark, prose, words_of,
+    Switch, Tab, Typed, count, known_labels, labels_in_color, locked, mark, prose, words_of,
 };
 use super::words::Moment;
 use super::{Around, PageError, PageResult, Pages, html, see_other};

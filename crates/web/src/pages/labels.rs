@@ -14,11 +14,11 @@ use portcullis_rules::color::Color;
 use portcullis_rules::id::LabelId;
 
 use super::confirm::Confirm;
-use super::fields::{Problems, TextField};
+use super::fields::{Problems, TextField, Wrong};
 use super::form::Form;
 use super::planning::{CHANGED_MEANWHILE, PER_PAGE, PlanningForm, description};
 use super::projects::Head;
-use super::tracked::{LabelLink, SENT_BEFORE, Wrong, mark, sought, text_of};
+use super::tracked::{LabelLink, SENT_BEFORE, mark, sought, text_of};
 use super::{Around, PageError, PageResult, Pages, html, see_other};
 use crate::AppState;
 use crate::api::{PathParts, path_text};
@@ -180,11 +180,7 @@ fn six_digits(color: &str) -> String {
 /// Returns what a use case refused, or passes on an error that is not about what was typed.
 fn wrong_with(error: Error) -> Result<Wrong, PageError> {
     let mut wrong = match error {
-        Error::Conflict(_) => {
-            let mut wrong = Wrong::default();
-            wrong.problems.add("title", "has already been taken");
-            wrong
-        }
+        Error::Conflict(_) => Wrong::with("title", "has already been taken"),
         other => Wrong::of(other)?,
     };
     wrong.problem = wrong.problem.or_else(|| wrong.problems.with("labels", "The labels"));

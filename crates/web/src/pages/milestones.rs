@@ -17,11 +17,11 @@ use portcullis_rules::token::{MICROSECONDS, date_at, parse_date};
 
 use super::author::Author;
 use super::confirm::Confirm;
-use super::fields::{Problems, TextField};
+use super::fields::{Problems, TextField, Wrong};
 use super::form::Form;
 use super::planning::{CHANGED_MEANWHILE, PER_PAGE, PlanningForm, description};
 use super::projects::Head;
-use super::tracked::{SENT_BEFORE, Tab, Wrong, count, mark, prose, sought, text_of};
+use super::tracked::{SENT_BEFORE, Tab, count, mark, prose, sought, text_of};
 use super::{Around, PageError, PageResult, Pages, html, see_other};
 use crate::AppState;
 use crate::api::{PathParts, path_text};

@@ -10,9 +10,9 @@ use portcullis_rules::access::{ScopeSet, act};
 use portcullis_rules::id::TokenId;
 
 use super::confirm::Confirm;
-use super::fields::Problems;
+use super::fields::{Problems, Wrong};
 use super::form::Form;
-use super::tokens::{Asked, FormKind, Fresh, TokenForm, TokenTable, Typed, UsedFor, Wrong};
+use super::tokens::{Asked, FormKind, Fresh, TokenForm, TokenTable, Typed, UsedFor, refused};
 use super::words::Whose;
 use super::{Around, PageError, PageResult, html, see_other};
 use crate::AppState;
@@ -121,7 +121,7 @@ pub async fn create(
                 let above = Above { fresh: Some(fresh), ..Above::default() };
                 return Ok(html(StatusCode::OK, &page(&state, &listing, around, above).await?));
             }
-            Err(error) => Wrong::of(error)?,
+            Err(error) => refused(error)?,
         }
     } else {
         Wrong { problem: None, problems }

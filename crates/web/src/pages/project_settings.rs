@@ -19,11 +19,10 @@ use portcullis_rules::access::{Act, FeatureAccess, Visibility, act, on};
 use portcullis_rules::merging::{MergeMethod, SquashOption};
 
 use super::confirm::Confirm;
-use super::fields::{Choice, Problems, SelectField, TextArea, TextField, Tick, Ticks};
+use super::fields::{Choice, Problems, SelectField, TextArea, TextField, Tick, Ticks, Wrong};
 use super::form::Form;
 use super::groups::widest_visibility;
 use super::projects::Head;
-use super::tokens::Wrong;
 use super::{Around, PageError, PageResult, html, see_other, words};
 use crate::AppState;
 use crate::door::Door;

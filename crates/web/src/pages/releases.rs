@@ -19,12 +19,12 @@ use portcullis_rules::token::{date_at, midnight, parse_date};
 
 use super::author::Author;
 use super::confirm::Confirm;
-use super::fields::{Choice, Problems, SelectField, TextField};
+use super::fields::{Choice, Problems, SelectField, TextField, Wrong};
 use super::form::Form;
 use super::projects::Head;
 use super::repository::{CommitLine, aside};
 use super::tracked::Prose;
-use super::words::Moment;
+use super::words::{Moment, sentence};
 use super::{Around, PageError, PageResult, Pages, html, see_other};
 use crate::AppState;
 use crate::api::archives;
@@ -310,29 +310,15 @@ impl Typed {
     }
 }
 
-/// What is wrong with the form as a whole, and with its fields.
-#[derive(Default)]
-struct Wrong {
-    problem: Option<String>,
-    problems: Problems,
-}
-
-impl Wrong {
-    /// Returns what a use case refused, or passes an error on that is not about what was typed.
-    fn of(error: Error) -> Result<Wrong, PageError> {
-        let mut wrong = Wrong::default();
-        match error {
-            Error::Invalid(fields) => wrong.problems = Problems::of(fields),
-            Error::Unprocessable(_) => {
-                wrong.problems.add("ref", "is needed: there is no such tag yet, so say what to make it of");
-            }
-            Error::Conflict(_) => wrong.problems.add("tag_name", "has a release already"),
-            Error::Inapplicable(text) | Error::BadRequest(text) | Error::Forbidden(text) => {
-                wrong.problem = Some(text);
-            }
-            other => return Err(other.into()),
+/// Returns what a use case refused, or passes on an error that is not about what was typed.
+fn refused(error: Error) -> Result<Wrong, PageError> {
+    match error {
+        Error::Unprocessable(_) => {
+            Ok(Wrong::with("ref", "is needed: there is no such tag yet, so say what to make it of"))
         }
-        Ok(wrong)
+        Error::Conflict(_) => Ok(Wrong::with("tag_name", "has a release already")),
+        Error::Forbidden(text) => Ok(Wrong { problem: Some(sentence(text)), ..Wrong::default() }),
+        other => Wrong::of(other),
     }
 }
 
@@ -431,7 +417,7 @@ pub async fn create(
                 sessions::set_notice(&state.forge, access.viewer(), &said).await?;
                 return Ok(see_other(&own_address(&access.place().full_path, &made.release.tag)));
             }
-            Err(error) => wrong = Wrong::of(error)?,
+            Err(error) => wrong = refused(error)?,
         }
     }
     let page = form_page(&state, &access, around, None, typed, wrong).await?;
@@ -483,7 +469,7 @@ pub async fn update(
                 sessions::set_notice(&state.forge, access.viewer(), "The release was changed.").await?;
                 return Ok(see_other(&own_address(&access.place().full_path, &release.tag)));
             }
-            Err(error) => wrong = Wrong::of(error)?,
+            Err(error) => wrong = refused(error)?,
         }
     }
     let page = form_page(&state, &access, around, Some(&release.tag), typed, wrong).await?;
@@ -559,7 +545,7 @@ pub async fn add_link(
             problems = Problems::default();
             Wrong { problem, problems }
         }
-        Err(error) => Wrong::of(error)?,
+        Err(error) => refused(error)?,
     };
     let link_form = LinkForm::new(Some(&form), &wrong.problems, wrong.problem);
     let page = page(&state, &access.also()?, around, tag, Some(link_form)).await?;

@@ -570,31 +570,6 @@ pub(super) fn locked(on: bool) -> Switch {
     Switch { name: "discussion_locked", label: "Lock the discussion", says: "Only members comment.", on }
 }
 
-/// Returns what a use case said as a sentence.
-pub(super) fn sentence(text: String) -> String {
-    if text.ends_with('.') { text } else { text + "." }
-}
-
-/// What is wrong with a form, as a whole and with its fields.
-#[derive(Default)]
-pub(super) struct Wrong {
-    pub problem: Option<String>,
-    pub problems: Problems,
-}
-
-impl Wrong {
-    /// Returns what a use case refused, or passes on an error that is not about what was typed.
-    pub(super) fn of(error: Error) -> Result<Wrong, PageError> {
-        match error {
-            Error::Invalid(fields) => Ok(Wrong { problem: None, problems: Problems::of(fields) }),
-            Error::BadRequest(text) | Error::Unprocessable(text) | Error::Conflict(text) => {
-                Ok(Wrong { problem: Some(sentence(text)), problems: Problems::default() })
-            }
-            other => Err(other.into()),
-        }
-    }
-}
-
 /// The form for an issue or a merge request.
 #[derive(Template)]
 #[template(path = "tracked_form.html")]

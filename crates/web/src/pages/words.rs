@@ -224,6 +224,11 @@ pub fn visibilities(widest: Visibility, chosen: Visibility, error: Option<String
     }
 }
 
+/// Returns what a use case said as a sentence.
+pub fn sentence(text: String) -> String {
+    if text.ends_with('.') { text } else { text + "." }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,7 +14,8 @@ use crate::AppState;
 use crate::api::PathParts;
 use crate::pages::discussions::{Again, iid};
 use crate::pages::form::Form;
-use crate::pages::tracked::{sentence, text_of};
+use crate::pages::tracked::text_of;
+use crate::pages::words::sentence;
 use crate::pages::{Around, PageError, PageResult, see_other};
 
 /// Sends back to a merge request where something was done, or shows it with why that could not be.

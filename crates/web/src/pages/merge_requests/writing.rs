@@ -17,11 +17,11 @@ use portcullis_rules::merging::SquashOption;
 use super::{changeable, list_of};
 use crate::AppState;
 use crate::api::PathParts;
-use crate::pages::fields::{Choice, Problems, SelectField};
+use crate::pages::fields::{Choice, Problems, SelectField, Wrong};
 use crate::pages::form::Form;
 use crate::pages::projects::Head;
 use crate::pages::tracked::{
-    CHANGED_MEANWHILE, FormPage, Plan, PlanOf, SENT_BEFORE, Switch, Typed, Wrong, locked, mark, words_of,
+    CHANGED_MEANWHILE, FormPage, Plan, PlanOf, SENT_BEFORE, Switch, Typed, locked, mark, words_of,
 };
 use crate::pages::{Around, PageError, PageResult, html, see_other};
 

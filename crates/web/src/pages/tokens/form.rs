@@ -8,7 +8,7 @@ use portcullis_rules::token::parse_date;
 
 use crate::AppState;
 use crate::pages::PageError;
-use crate::pages::fields::{Problems, SelectField, TextField, Ticks};
+use crate::pages::fields::{Problems, SelectField, TextField, Ticks, Wrong};
 use crate::pages::form::Form;
 use crate::pages::words::{self, Whose};
 
@@ -71,31 +71,16 @@ impl Typed {
     }
 }
 
-/// What is wrong with a form as a whole, and with its fields.
-#[derive(Default)]
-pub(in crate::pages) struct Wrong {
-    pub problem: Option<String>,
-    pub problems: Problems,
-}
-
-impl Wrong {
-    /// Returns what a use case refused, or passes an error on that is not about what was typed.
-    pub(in crate::pages) fn of(error: Error) -> Result<Wrong, PageError> {
-        match error {
-            Error::Invalid(fields) => Ok(Wrong { problem: None, problems: Problems::of(fields) }),
-            // Only the date's refusals begin like that; they name the field.
-            Error::BadRequest(text) => {
-                match text.strip_prefix("Expires at ").or(text.strip_prefix("expires_at ")) {
-                    Some(rest) => {
-                        let mut problems = Problems::default();
-                        problems.add("expires_at", rest);
-                        Ok(Wrong { problem: None, problems })
-                    }
-                    None => Ok(Wrong { problem: Some(text), problems: Problems::default() }),
-                }
-            }
-            other => Err(other.into()),
-        }
+/// Returns what a use case refused, or passes on an error that is not about what was typed.
+pub(in crate::pages) fn refused(error: Error) -> Result<Wrong, PageError> {
+    // Only the date's refusals begin like that; they name the field.
+    let about_date = match &error {
+        Error::BadRequest(text) => text.strip_prefix("Expires at ").or(text.strip_prefix("expires_at ")),
+        _ => None,
+    };
+    match about_date {
+        Some(problem) => Ok(Wrong::with("expires_at", problem)),
+        None => Wrong::of(error),
     }
 }
 

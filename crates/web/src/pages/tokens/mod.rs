@@ -22,12 +22,12 @@ use portcullis_rules::id::TokenId;
 use portcullis_rules::names::IdOrPath;
 use portcullis_rules::token::State as TokenState;
 
-pub(super) use self::form::{FormKind, TokenForm, Typed, Wrong};
+pub(super) use self::form::{FormKind, TokenForm, Typed, refused};
 pub use self::home::TokenPages;
 pub(super) use self::secret::{Fresh, UsedFor};
 pub(super) use self::table::{Asked, TokenTable};
 use super::confirm::Confirm;
-use super::fields::{Problems, TextField};
+use super::fields::{Problems, TextField, Wrong};
 use super::form::Form;
 use super::{Around, PageError, PageResult, html, see_other, words::Whose};
 use crate::AppState;
@@ -186,7 +186,7 @@ pub async fn create<P: TokenPages>(
                 return page::<P>(&state, &listing, around, above, StatusCode::OK).await;
             }
             Err(error) => {
-                let above = Above { typed: Some(typed), wrong: Wrong::of(error)?, ..Above::default() };
+                let above = Above { typed: Some(typed), wrong: refused(error)?, ..Above::default() };
                 return page::<P>(&state, &listing, around, above, StatusCode::UNPROCESSABLE_ENTITY).await;
             }
         }
@@ -365,7 +365,7 @@ pub async fn rotate<P: TokenPages>(
                 let above = Above { fresh: Some(fresh), ..Above::default() };
                 return page::<P>(&state, &listing, around, above, StatusCode::OK).await;
             }
-            Err(error) => wrong = Wrong::of(error)?,
+            Err(error) => wrong = refused(error)?,
         }
     }
     let page = rotation::<P>(&state, &access, around, &token, &typed.expires_at, &wrong).await?;
