@@ -1,7 +1,5 @@
 //! Settings › General of projects and groups, and their end.
 
-#![expect(clippy::unwrap_used, reason = "a test, with functions that serve the tests")]
-
 use portcullis_testkit::{Browser, Group, Project, TestForge, forge};
 use serde_json::{Value, json};
 
@@ -423,7 +421,7 @@ fn a_project_is_deleted_when_its_path_was_typed() {
     let question = owner.get(&page).expect(200).text;
     for part in [
         format!("Delete {}?", project.full_path),
-        "1 project access token that can be used now, and their bots".to_owned(),
+        "1 project access token that can be used now, each with its bot".to_owned(),
         "1 image repository: whoever pulls".to_owned(),
         "cannot be undone".to_owned(),
     ] {
@@ -558,15 +556,13 @@ fn a_group_is_deleted_with_all_below_when_its_path_was_typed() {
     let maintainer = member_of(&forge, &group, 40);
     let page = "/groups/acme/tools/-/edit/delete";
     let question = owner.get(page).expect(200).text;
-    for part in [
-        "Delete acme/tools?",
-        "1 project with everything in them",
-        "1 group access token that can be used now",
-    ] {
+    for part in
+        ["Delete acme/tools?", "1 project, everything included", "1 group access token that can be used now"]
+    {
         assert!(question.contains(part), "{part}: {question}");
     }
     let question = owner.get("/groups/acme/-/edit/delete").expect(200).text;
-    assert!(question.contains("1 group inside it") && question.contains("1 project with everything"));
+    assert!(question.contains("1 group inside it") && question.contains("1 project, everything included"));
     for wrong in ["", "tools", "acme", HOSTILE] {
         let answer = owner.post(page, &[("full_path", wrong)]).expect(422).text;
         assert!(

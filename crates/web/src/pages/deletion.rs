@@ -73,7 +73,7 @@ async fn of_tokens<P: TokenHome>(
     let number = found.total.unwrap_or(found.items.len() as i64);
     Ok((number > 0).then(|| {
         format!(
-            "{} that can be used now, and their bots: whatever uses one is refused with its next request.",
+            "{} that can be used now, each with its bot: whatever uses one is refused with its next request.",
             count(number, &format!("{of} access token"), &format!("{of} access tokens"))
         )
     }))
@@ -179,7 +179,7 @@ async fn page_of_group(
     }
     if projects > 0 {
         goes.push(format!(
-            "{} with everything in them: repositories, images, issues, merge requests, packages.",
+            "{}, everything included: repositories, images, issues, merge requests, packages.",
             count(projects, "project", "projects")
         ));
         let tokens = "The access tokens of these projects, and their bots: whatever uses one is refused with its next \
