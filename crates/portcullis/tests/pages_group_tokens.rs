@@ -334,7 +334,10 @@ fn one_token_has_a_page_that_says_what_it_may_do_and_what_it_did() {
     };
     let text = browser.get(&page(bot.token_id)).expect(200).text;
     assert!(text.contains("What it may do in this group and in every project below it"), "{text}");
-    assert!(text.contains("Outside this group it may do what everybody may."), "{text}");
+    assert!(
+        text.contains("Outside this group, and in public projects below it, it may do what everybody may."),
+        "{text}"
+    );
     assert!(text.contains("<dd>Never</dd>") && !text.contains(&bot.secret), "{text}");
     assert!(text.contains("Nothing that the activity of a project below this group would tell."), "{text}");
     says(
@@ -345,7 +348,7 @@ fn one_token_has_a_page_that_says_what_it_may_do_and_what_it_did() {
             ("read who is a member of the group", true),
             ("see the group&#39;s access tokens", false),
             ("create access tokens", false),
-            ("make groups inside it", false),
+            ("make groups inside the group", false),
             ("change the group&#39;s settings", false),
             ("delete projects", false),
         ],

@@ -75,7 +75,7 @@ const POWERS_OF_GROUP: [(&str, Action); 14] = [
     ("see the group's access tokens", Action::ListGroupAccessTokens),
     ("revoke the group's access tokens", Action::RevokeGroupAccessToken),
     ("create access tokens", Action::CreateGroupAccessToken),
-    ("make groups inside it", Action::CreateSubgroup),
+    ("make groups inside the group", Action::CreateSubgroup),
     ("add and remove members of the group", Action::AdministerGroupMembers),
     ("change the group's settings", Action::UpdateGroup),
 ];
