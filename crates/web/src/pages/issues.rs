@@ -17,6 +17,7 @@ use super::confirm::Confirm;
 use super::discussions::{About, Activity, Again, activity, iid};
 use super::fields::Wrong;
 use super::form::Form;
+use super::milestones;
 use super::projects::Head;
 use super::tracked::{
     Asked, CHANGED_MEANWHILE, Empty, Facts, FormPage, ListPage, PER_PAGE, Plan, PlanOf, Row, SENT_BEFORE,
@@ -209,7 +210,7 @@ pub(super) async fn page(
             assignees: details.assignees.iter().map(Author::of).collect(),
             reviewers: None,
             labels: labels_in_color(state, access, &list, details.labels).await?,
-            milestone: issue.milestone.map(|milestone| milestone.title),
+            milestone: issue.milestone.map(|it| (milestones::address(&head.full_path, &it), it.title)),
             due: issue.due_date.map(|at| date_at(at).to_string()),
             locked: issue.discussion_locked_at.is_some(),
             approved_by: None,

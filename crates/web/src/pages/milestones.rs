@@ -39,6 +39,11 @@ fn list_of(full_path: &str) -> String {
     format!("/{full_path}/-/milestones")
 }
 
+/// Returns the address of a milestone of the project at `full_path`.
+pub(super) fn address(full_path: &str, milestone: &Milestone) -> String {
+    format!("{}/{}", list_of(full_path), milestone.iid)
+}
+
 /// What is said of a milestone wherever it is named.
 struct View {
     title: String,
@@ -58,7 +63,7 @@ impl View {
         let closed = milestone.closed_at.is_some();
         View {
             title: milestone.title.clone(),
-            address: format!("{}/{}", list_of(full_path), milestone.iid),
+            address: address(full_path, milestone),
             badge: match (closed, over) {
                 (true, _) => ("Closed", ""),
                 (false, true) => ("Past due", "warn"),

@@ -616,7 +616,8 @@ pub(super) struct Facts {
     pub assignees: Vec<Author>,
     pub reviewers: Option<Vec<Author>>,
     pub labels: Vec<LabelLink>,
-    pub milestone: Option<String>,
+    /// With its address before its title.
+    pub milestone: Option<(String, String)>,
     pub due: Option<String>,
     /// Whether only members comment.
     pub locked: bool,
@@ -639,11 +640,6 @@ impl LabelLink {
         let address = format!("{list}?state=all&label={}", encoded(&title));
         LabelLink { title, color: None, address }
     }
-}
-
-/// Returns labels, each with the address of the list of all that have it.
-pub(super) fn labels_to(list: &str, labels: impl IntoIterator<Item = String>) -> Vec<LabelLink> {
-    labels.into_iter().map(|title| LabelLink::titled(list, title)).collect()
 }
 
 /// Returns labels in their colours, of the project's labels that there are to choose from.

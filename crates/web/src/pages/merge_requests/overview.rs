@@ -20,8 +20,9 @@ use crate::api::PathParts;
 use crate::pages::author::Author;
 use crate::pages::discussions::{About, Activity, Again, activity, iid};
 use crate::pages::fields::TextArea;
+use crate::pages::milestones;
 use crate::pages::projects::Head;
-use crate::pages::tracked::{Facts, labels_to, prose};
+use crate::pages::tracked::{Facts, LabelLink, prose};
 use crate::pages::words::Moment;
 use crate::pages::{Around, PageError, PageResult, html};
 
@@ -248,8 +249,11 @@ pub(in crate::pages) async fn page(
         facts: Facts {
             assignees: alone.details.assignees.iter().map(Author::of).collect(),
             reviewers: Some(alone.details.reviewers.iter().map(Author::of).collect()),
-            labels: labels_to(&list, alone.details.labels.iter().map(|label| label.title.clone())),
-            milestone: found.milestone.as_ref().map(|milestone| milestone.title.clone()),
+            labels: alone.details.labels.iter().map(|label| LabelLink::of(&list, label)).collect(),
+            milestone: found
+                .milestone
+                .as_ref()
+                .map(|it| (milestones::address(&head.full_path, it), it.title.clone())),
             due: None,
             locked: found.discussion_locked_at.is_some(),
             approved_by: Some(approvals.approvals.iter().map(|it| Author::of(&it.user)).collect()),
