@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use portcullis_testkit::{Caller, Git, forge, program, token_secret};
+use portcullis_testkit::{Caller, Git, Program, forge, program, token_secret};
 use serde_json::{Value, json};
 
 /// The tests run one after the other: side by side, they would kill servers that have not yet done anything.
@@ -46,6 +46,12 @@ fn eventually(what: &str, seconds: u64, mut holds: impl FnMut() -> bool) {
         assert!(begun.elapsed() < Duration::from_secs(seconds), "{what}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// A Git that was killed leaves its locks. Each that finds one waits for it for ten seconds, and they come one after another.
+#[track_caller]
+fn expect_no_git(program: &Program) {
+    eventually("a Git process is left", 90, || program.children().is_empty());
 }
 
 /// Returns every page of a list.
@@ -233,7 +239,7 @@ fn a_server_killed_at_any_moment_keeps_every_push_that_it_acknowledged() {
             .collect()
     });
 
-    eventually("a Git process is left", 10, || program.children().is_empty());
+    expect_no_git(&program);
     expect_whole_repositories(&program.data());
     let refs = git.run(&["ls-remote", &url]).works();
     let tip_of = |branch: &Branch| {
@@ -333,8 +339,7 @@ fn a_merge_request_is_merged_exactly_when_its_commits_are_in_the_target() {
         drop(stopping);
         merging.join().expect("the merging ends")
     });
-    // A Git that was killed leaves its locks. Each that finds one waits for it for ten seconds, and they come one after another.
-    eventually("a Git process is left", 90, || program.children().is_empty());
+    expect_no_git(&program);
     expect_whole_repositories(&program.data());
     let git = Git::default();
     git.run(&["clone", "-q", "--mirror", &project.git_url(&bot), "mirror"]).works();
@@ -632,7 +637,7 @@ fn a_server_killed_at_any_moment_keeps_every_commit_over_the_api_that_it_acknowl
         writers.into_iter().flat_map(|writer| writer.join().expect("a writer ends")).collect()
     });
 
-    eventually("a Git process is left", 10, || program.children().is_empty());
+    expect_no_git(&program);
     expect_whole_repositories(&program.data());
     let git = Git::default();
     git.run(&["clone", "-q", "--bare", &project.git_url(&bot), "bare"]).works();
